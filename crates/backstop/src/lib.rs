@@ -1,0 +1,1 @@
+//! Tower layers that keep LLM calls answered while providers fail.

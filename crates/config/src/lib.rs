@@ -1,0 +1,1 @@
+//! Backstop's YAML configuration: validated, and built into running stacks.

@@ -1,0 +1,1 @@
+//! The vocabulary that Backstop's layers share: failures, deadlines, trails and outcome handles.

@@ -1,0 +1,1 @@
+//! OpenAI's HTTP format in front of any Backstop chat service.

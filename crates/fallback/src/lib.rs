@@ -1,0 +1,1 @@
+//! A Tower service that asks one deployment after another until one answers.

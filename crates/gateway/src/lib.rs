@@ -1,0 +1,1 @@
+//! The backstop command: a gateway, its simulator and its demo.

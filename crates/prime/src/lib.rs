@@ -1,0 +1,1 @@
+//! A Tower layer that holds a response until its first content.

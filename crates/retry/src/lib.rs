@@ -1,0 +1,1 @@
+//! A policy for Tower's retry layer that knows which failures are worth repeating.

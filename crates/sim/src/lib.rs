@@ -1,0 +1,1 @@
+//! Simulated OpenAI, Anthropic and Bedrock servers on real sockets, with faults on demand.
