@@ -1,0 +1,108 @@
+use super::*;
+
+fn deployment(id: &str) -> Arc<Deployment> {
+    Arc::new(Deployment::new(id))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settled_row_keeps_its_result_and_times() {
+    let trail = Trail::start();
+    tokio::time::advance(Duration::from_millis(3)).await;
+    let mut attempt = trail.attempt(&deployment("a"));
+    tokio::time::advance(Duration::from_millis(5)).await;
+    attempt.answered(Some(StatusCode::OK), Some("req_1".into()));
+    attempt.used(Usage::reported(9, 4));
+    tokio::time::advance(Duration::from_millis(7)).await;
+    attempt.settle(Ok(()));
+
+    let record = trail.snapshot();
+    let attempt = &record.attempts[0];
+    assert_eq!(attempt.started, Duration::from_millis(3));
+    assert_eq!(attempt.first_content, Some(Duration::from_millis(5)));
+    assert_eq!(attempt.duration, Some(Duration::from_millis(12)));
+    assert_eq!(attempt.result, Some(Ok(())));
+    assert_eq!(attempt.decision, Some(Decision::Done));
+    assert_eq!(attempt.usage.map(|usage| usage.output), Some(4));
+    assert_eq!(attempt.request_id.as_deref(), Some("req_1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_row_is_cancelled_unless_somebody_else_ended_it() {
+    let trail = Trail::start();
+    drop(trail.attempt(&deployment("a")));
+    let open = trail.attempt(&deployment("b"));
+    trail.abandon(FailureKind::Deadline);
+    drop(open);
+    let record = trail.snapshot();
+    assert_eq!(record.attempts[0].result, Some(Err(FailureKind::Cancelled)));
+    assert_eq!(record.attempts[1].result, Some(Err(FailureKind::Deadline)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_says_why_and_how_long_it_waited() {
+    let trail = Trail::start();
+    let first = trail.attempt(&deployment("a"));
+    first.settle(Err(
+        &Failure::new(FailureKind::RateLimit).with_status(StatusCode::TOO_MANY_REQUESTS)
+    ));
+    trail.retry(FailureKind::RateLimit, Duration::from_millis(80));
+    trail
+        .attempt(&deployment("a"))
+        .settle(Err(&Failure::new(FailureKind::Timeout)));
+    trail.fallback(true);
+    trail.attempt(&deployment("b")).settle(Ok(()));
+
+    let record = trail.snapshot();
+    assert_eq!(
+        record.attempts[0].status,
+        Some(StatusCode::TOO_MANY_REQUESTS)
+    );
+    assert_eq!(record.attempts[0].decision, Some(Decision::Retry));
+    assert_eq!(
+        record.attempts[1].retry_reason,
+        Some(FailureKind::RateLimit)
+    );
+    assert_eq!(record.attempts[1].delay, Some(Duration::from_millis(80)));
+    assert_eq!(record.attempts[1].decision, Some(Decision::Fallback));
+    assert_eq!(
+        record.attempts[2].retry_reason, None,
+        "a fallback is not a retry"
+    );
+    assert_eq!((record.retries, record.fallbacks), (1, 1));
+    assert_eq!(
+        trail.last_asked().map(|d| d.id().to_string()).as_deref(),
+        Some("b")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_an_attempt() {
+    let trail = Trail::start();
+    trail.attempt(&deployment("a")).discard();
+    trail.skip(
+        &deployment("a"),
+        &Failure::ineligible(crate::Ineligible::Cooling),
+    );
+    let record = trail.snapshot();
+    assert!(record.attempts.is_empty());
+    assert_eq!(record.skipped[0].reason.as_str(), "cooling");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_outcome_stands() {
+    let trail = Trail::start();
+    trail.end(Outcome::Exhausted);
+    trail.end(Outcome::UpstreamError);
+    assert_eq!(trail.snapshot().outcome, Some(Outcome::Exhausted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_go_to_the_open_attempt() {
+    let trail = Trail::start();
+    trail.note("before any attempt");
+    let _open = trail.attempt(&deployment("a"));
+    trail.note("temperature dropped");
+    let record = trail.snapshot();
+    assert_eq!(record.notes, ["before any attempt"]);
+    assert_eq!(record.attempts[0].notes, ["temperature dropped"]);
+}

@@ -1,0 +1,56 @@
+/// The tokens that one answer took, as far as is known.
+///
+/// `input` includes `cached` and `cache_write`; `output` includes `reasoning`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Prompt tokens, cached ones included.
+    pub input: u64,
+    /// Answer tokens, reasoning included.
+    pub output: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cached: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// Answer tokens spent on reasoning.
+    pub reasoning: u64,
+    /// Who counted.
+    pub source: UsageSource,
+}
+
+impl Usage {
+    /// What a provider reported.
+    #[must_use]
+    pub fn reported(input: u64, output: u64) -> Self {
+        Self {
+            input,
+            output,
+            ..Self::default()
+        }
+    }
+}
+
+/// Where a [`Usage`] comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UsageSource {
+    /// The provider reported it, completely.
+    #[default]
+    Provider,
+    /// The provider reported a part before the answer broke off.
+    Partial,
+    /// We counted.
+    Estimate,
+}
+
+impl UsageSource {
+    /// The name that audit records use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Partial => "partial",
+            Self::Estimate => "estimate",
+        }
+    }
+}
