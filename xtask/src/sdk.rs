@@ -1,0 +1,119 @@
+//! `cargo xtask sdk`: the vendors' own SDKs talk to the simulator, and to the gateway before it.
+
+use crate::process::{Server, cargo, run as run_command};
+use crate::workspace::Workspace;
+use crate::{Result, no_arguments};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
+    no_arguments(arguments)?;
+    check(workspace)
+}
+
+/// Builds the servers, prepares Python, and runs `tests/sdk` against them.
+pub(crate) fn check(workspace: &Workspace) -> Result {
+    // With examples the features are those of the tests, so nothing is compiled again for them.
+    run_command(cargo(["build", "--workspace", "--all-features"]).args(["--bins", "--examples"]))?;
+    let sources = workspace.root.join("tests/sdk");
+    let python = environment(workspace, &sources.join("requirements.txt"))?;
+    let logs = workspace.target.join("sdk");
+    fs::create_dir_all(&logs)?;
+
+    let mut simulator = Command::new(workspace.target.join("debug/examples/sim"));
+    simulator.arg("127.0.0.1:0");
+    let simulator = Server::start(simulator, "simulator on ", &logs.join("simulator.log"))?;
+    println!("SDKs against the simulator on {}", simulator.url());
+    let gateway_tests = sources.join("test_gateway.py");
+    run_command(
+        pytest(&python)
+            .arg(&sources)
+            .arg("--ignore")
+            .arg(&gateway_tests)
+            .env("BACKSTOP_SIM_URL", simulator.url()),
+    )?;
+
+    if !workspace.has_binary("backstop") {
+        println!("SDKs against the gateway: not there yet, no package builds `backstop`");
+        return Ok(());
+    }
+    let config = sources.join("gateway.yaml");
+    for file in [&config, &gateway_tests] {
+        if !file.exists() {
+            return Err(format!("{} is missing", file.display()).into());
+        }
+    }
+    let mut gateway = Command::new(workspace.target.join("debug/backstop"));
+    gateway
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&config)
+        // Relative paths in the configuration, such as the audit's, stay below target.
+        .current_dir(&logs)
+        .env("SIM_URL", simulator.url())
+        .env("OPENAI_BASE", format!("{}/openai/v1", simulator.url()))
+        .env("ANTHROPIC_BASE", format!("{}/anthropic", simulator.url()))
+        .env("BEDROCK_BASE", format!("{}/bedrock", simulator.url()));
+    let gateway = Server::start(gateway, "listening on ", &logs.join("gateway.log"))?;
+    println!("SDKs against the gateway on {}", gateway.url());
+    run_command(
+        pytest(&python)
+            .arg(&gateway_tests)
+            .env("BACKSTOP_SIM_URL", simulator.url())
+            .env("BACKSTOP_GATEWAY_URL", gateway.url()),
+    )
+}
+
+fn pytest(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // The servers are on loopback; a proxy of the machine's would not find them.
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .env("no_proxy", "127.0.0.1,localhost");
+    command
+}
+
+/// A virtual environment with exactly `requirements`; returns its Python.
+fn environment(workspace: &Workspace, requirements: &Path) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(requirements)
+        .map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let directory = workspace.target.join("sdk-venv");
+    let python = directory.join("bin/python");
+    // A copy of what was installed, written last: an installation that broke off has none.
+    let installed = directory.join("requirements.txt");
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+
+    let able = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !able.is_ok_and(|status| status.success()) {
+        return Err(
+            "the SDK checks need python3 with its venv module; install it first \
+             (Debian and Ubuntu: apt-get install python3 python3-venv)"
+                .into(),
+        );
+    }
+    println!(
+        "installing into {} from PyPI:\n{}",
+        directory.display(),
+        wanted.trim_end()
+    );
+    run_command(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&directory),
+    )?;
+    run_command(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(requirements),
+    )?;
+    fs::write(&installed, wanted)?;
+    Ok(python)
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask test`: everything that must pass, on a fresh machine.
+
+use crate::process::cargo;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use crate::{Result, no_arguments, sdk};
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
+    no_arguments(arguments)?;
+    let mut steps = Steps::default();
+
+    // Every step selects the same packages and features, so that each dependency is compiled once.
+    let whole = |command| cargo([command, "--workspace", "--all-features"]);
+
+    steps.command("format", cargo(["fmt", "--all", "--check"]))?;
+
+    let mut lints = whole("clippy");
+    lints.args(["--all-targets", "--", "-D", "warnings"]);
+    steps.command("lints", lints)?;
+
+    // Without a selection of targets cargo runs the doc tests too and compiles the examples; the
+    // benches have been compiled by the lints.
+    steps.command("tests", whole("test"))?;
+
+    let mut docs = whole("doc");
+    docs.args(["--no-deps", "--lib"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    steps.command("docs", docs)?;
+
+    steps.step("SDK checks", "cargo xtask sdk", || sdk::check(workspace))?;
+
+    steps.summary();
+    Ok(())
+}
