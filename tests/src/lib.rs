@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Tests of the workspace as a whole, in `tests/`, and what they share.
