@@ -1,0 +1,123 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use backstop_core::{BoxError, Reach};
+use bytes::{Buf, BytesMut};
+use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
+
+use crate::{Chunk, Decode, ProviderError};
+
+pin_project! {
+    /// A provider's body, decoded into [`Chunk`]s. It ends without an error only if the answer was complete.
+    pub struct Decoded<B, D> {
+        #[pin]
+        inner: B,
+        decoder: D,
+        provider: &'static str,
+        buffer: BytesMut,
+        state: State,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The body has ended; the decoder may still have frames.
+    Ending,
+    Ended,
+}
+
+impl<B, D> Decoded<B, D> {
+    pub(crate) fn new(inner: B, decoder: D, provider: &'static str) -> Self {
+        Self {
+            inner,
+            decoder,
+            provider,
+            buffer: BytesMut::new(),
+            state: State::Reading,
+        }
+    }
+}
+
+impl<B, D> Body for Decoded<B, D>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+    D: Decode,
+{
+    type Data = Chunk;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
+        let mut this = self.project();
+        loop {
+            let decoded = match *this.state {
+                State::Ended => return Poll::Ready(None),
+                State::Ending => this.decoder.finish(this.buffer),
+                State::Reading => this.decoder.decode(this.buffer),
+            };
+            match decoded {
+                Ok(Some(chunk)) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Ok(None) => {}
+                Err(error) => {
+                    *this.state = State::Ended;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+            }
+            if *this.state == State::Ending {
+                *this.state = State::Ended;
+                continue;
+            }
+            match this.inner.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers say nothing that a chat answer needs.
+                    if let Ok(mut data) = frame.into_data() {
+                        this.buffer.reserve(data.remaining());
+                        while data.has_remaining() {
+                            let piece = data.chunk();
+                            this.buffer.extend_from_slice(piece);
+                            let taken = piece.len();
+                            data.advance(taken);
+                        }
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    *this.state = State::Ended;
+                    return Poll::Ready(Some(Err(broken(this.provider, &*error.into()))));
+                }
+                Poll::Ready(None) => *this.state = State::Ending,
+                // An answer that is over need not wait for its connection to say so; the poll above gave the
+                // client the chance to see the end and keep the connection.
+                Poll::Pending if this.decoder.is_done() => *this.state = State::Ending,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state == State::Ended
+    }
+}
+
+/// What the client says of a broken body, if it says it in our terms; else a network failure.
+fn broken(provider: &'static str, error: &(dyn std::error::Error + 'static)) -> BoxError {
+    match backstop_core::failure_of(error) {
+        Some(failure) => ProviderError::new(provider, failure.clone()).into(),
+        None => ProviderError::network(provider, Reach::Sent).into(),
+    }
+}
+
+impl<B, D> fmt::Debug for Decoded<B, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoded")
+            .field("provider", &self.provider)
+            .field("buffered", &self.buffer.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

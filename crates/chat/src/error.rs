@@ -1,0 +1,142 @@
+use std::error::Error;
+use std::fmt;
+
+use backstop_core::{Failure, FailureKind, Ineligible, Reach};
+
+use crate::clean;
+
+/// A failed call to a provider: our [`Failure`], and what the provider itself said.
+///
+/// Its text names the provider and what we made of the failure. The provider's own words are cleaned of keys and
+/// hosts as they enter, and shown only by [`message`](Self::message).
+#[derive(Clone, Debug)]
+pub struct ProviderError(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    provider: &'static str,
+    failure: Failure,
+    code: Option<Box<str>>,
+    param: Option<Box<str>>,
+    message: Option<Box<str>>,
+}
+
+impl ProviderError {
+    /// A failed call to `provider`.
+    #[must_use]
+    pub fn new(provider: &'static str, failure: Failure) -> Self {
+        Self(Box::new(Inner {
+            provider,
+            failure,
+            code: None,
+            param: None,
+            message: None,
+        }))
+    }
+
+    /// The call cannot be expressed for this provider, or this model: another deployment may do better.
+    #[must_use]
+    pub fn incapable(
+        provider: &'static str,
+        why: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Self {
+        Self::new(
+            provider,
+            Failure::ineligible(Ineligible::Capability).with_detail(why),
+        )
+    }
+
+    /// The answer is not in the provider's own format.
+    #[must_use]
+    pub fn malformed(
+        provider: &'static str,
+        what: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Self {
+        Self::new(
+            provider,
+            Failure::new(FailureKind::ServerError).with_detail(what),
+        )
+    }
+
+    /// The answer ended before the provider's own proof that it is complete.
+    #[must_use]
+    pub fn truncated(provider: &'static str) -> Self {
+        Self::new(
+            provider,
+            Failure::new(FailureKind::Network)
+                .with_detail("the answer ended before it was complete"),
+        )
+    }
+
+    /// The call failed on the way.
+    #[must_use]
+    pub fn network(provider: &'static str, reach: Reach) -> Self {
+        Self::new(
+            provider,
+            Failure::new(FailureKind::Network).with_reach(reach),
+        )
+    }
+
+    /// Sets the provider's error code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl AsRef<str>) -> Self {
+        self.0.code = Some(clean(code.as_ref()).into());
+        self
+    }
+
+    /// Sets the parameter that the provider complains about.
+    #[must_use]
+    pub fn with_param(mut self, param: impl AsRef<str>) -> Self {
+        self.0.param = Some(clean(param.as_ref()).into());
+        self
+    }
+
+    /// Sets the provider's own words, which are [`clean`]ed.
+    #[must_use]
+    pub fn with_message(mut self, message: impl AsRef<str>) -> Self {
+        self.0.message = Some(clean(message.as_ref()).into());
+        self
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        self.0.provider
+    }
+
+    /// What we made of it.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.0.failure
+    }
+
+    /// The provider's error code.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The parameter that the provider complains about.
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        self.0.param.as_deref()
+    }
+
+    /// The provider's own words, cleaned.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.provider, self.0.failure)
+    }
+}
+
+impl Error for ProviderError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0.failure)
+    }
+}

@@ -1,0 +1,493 @@
+//! One pass over a request: what the layers need, and where each top-level member stands.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::InvalidChat;
+use crate::request::{Head, Member, Needs};
+
+/// As deep as `serde_json` recurses; also applied to members that are only skipped.
+const MAX_DEPTH: usize = 128;
+
+/// The members that we act on. Any other passes through unseen.
+const KNOWN: &[&str] = &[
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+    "modalities",
+    "audio",
+    "user",
+    "metadata",
+    "service_tier",
+];
+
+pub(crate) fn head(payload: &[u8]) -> Result<Head, InvalidChat> {
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        InvalidChat::new(
+            format!(
+                "the body is not UTF-8: byte {} is invalid",
+                error.valid_up_to()
+            ),
+            None,
+        )
+    })?;
+    if u32::try_from(text.len()).is_err() {
+        return Err(InvalidChat::new("the body is larger than 4 GiB", None));
+    }
+    let at = Cell::new(At::Top(None));
+    let mut json = serde_json::Deserializer::from_str(text);
+    let parsed = json
+        .deserialize_map(Top { text, at: &at })
+        .and_then(|head| json.end().map(|()| head));
+    let head = parsed.map_err(|error| InvalidChat::new(error.to_string(), at.get().param()))?;
+    Ok(head)
+}
+
+/// Where the parser is, so that a mistake can be named by its path.
+#[derive(Clone, Copy)]
+enum At {
+    Top(Option<&'static str>),
+    Message(usize, Option<&'static str>),
+    Part(usize, usize),
+}
+
+impl At {
+    fn param(self) -> Option<String> {
+        match self {
+            Self::Top(name) => name.map(str::to_owned),
+            Self::Message(index, None) => Some(format!("messages[{index}]")),
+            Self::Message(index, Some(field)) => Some(format!("messages[{index}].{field}")),
+            Self::Part(index, part) => Some(format!("messages[{index}].content[{part}]")),
+        }
+    }
+}
+
+struct Top<'de, 'at> {
+    text: &'de str,
+    at: &'at Cell<At>,
+}
+
+impl<'de> Visitor<'de> for Top<'de, '_> {
+    type Value = Head;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a chat request: a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
+        let mut head = Head::default();
+        let mut model = None;
+        let mut has_messages = false;
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            let name = known(key.get());
+            self.at.set(At::Top(name));
+            if let Some(name) = name
+                && head.members.iter().any(|member| member.name == Some(name))
+            {
+                return Err(de::Error::custom(format_args!("`{name}` appears twice")));
+            }
+            let key = span(self.text, key.get());
+            let value = if name == Some("messages") {
+                has_messages = true;
+                let seed = Messages {
+                    at: self.at,
+                    needs: &mut head.needs,
+                };
+                map.next_value_seed(seed)?;
+                // Nobody splices the messages, so their place is only the room between their neighbours.
+                key.end..key.end
+            } else {
+                let raw: &'de RawValue = map.next_value()?;
+                match name {
+                    Some(name) => read(name, raw, &mut head, &mut model)?,
+                    None => shallow(raw.get())?,
+                }
+                span(self.text, raw.get())
+            };
+            head.members.push(Member { name, key, value });
+            self.at.set(At::Top(None));
+        }
+        self.at.set(At::Top(Some("model")));
+        head.model = model.ok_or_else(|| de::Error::missing_field("model"))?;
+        self.at.set(At::Top(Some("messages")));
+        if !has_messages {
+            return Err(de::Error::missing_field("messages"));
+        }
+        settle_messages_span(self.text, &mut head.members);
+        self.at.set(At::Top(None));
+        Ok(head)
+    }
+}
+
+/// Finds where the messages end: behind their last bracket, before the comma or brace that follows.
+fn settle_messages_span(text: &str, members: &mut [Member]) {
+    let Some(index) = members
+        .iter()
+        .position(|member| member.name == Some("messages"))
+    else {
+        return;
+    };
+    let from = members[index].key.end as usize;
+    let to = members
+        .get(index + 1)
+        .map_or(text.len(), |next| next.key.start as usize);
+    let between = &text[from..to];
+    let (Some(first), Some(last)) = (between.find('['), between.rfind(']')) else {
+        return;
+    };
+    members[index].value = offset(from + first)..offset(from + last + 1);
+}
+
+fn known(key: &str) -> Option<&'static str> {
+    let name = if key.contains('\\') {
+        Cow::Owned(serde_json::from_str::<String>(key).ok()?)
+    } else {
+        Cow::Borrowed(&key[1..key.len() - 1])
+    };
+    KNOWN.iter().copied().find(|known| *known == name)
+}
+
+fn read<E: de::Error>(
+    name: &'static str,
+    raw: &RawValue,
+    head: &mut Head,
+    model: &mut Option<String>,
+) -> Result<(), E> {
+    let text = raw.get();
+    shallow(text)?;
+    // `null` is as good as absent, as it is at OpenAI.
+    if text == "null" && name != "model" {
+        return Ok(());
+    }
+    match name {
+        "model" => *model = Some(typed(raw)?),
+        "stream" => head.stream = typed(raw)?,
+        "stream_options" => {
+            head.include_usage = typed::<StreamOptions, E>(raw)?
+                .include_usage
+                .unwrap_or(false)
+        }
+        "max_tokens" => {
+            // The newer name wins where both are given.
+            let bound = typed(raw)?;
+            head.max_output.get_or_insert(bound);
+        }
+        "max_completion_tokens" => head.max_output = Some(typed(raw)?),
+        "n" => head.needs.several = typed::<u32, E>(raw)? > 1,
+        "tools" => head.needs.tools = !typed::<Vec<&RawValue>, E>(raw)?.is_empty(),
+        "response_format" => {
+            let format: Typed<'_> = typed(raw)?;
+            head.needs.json_schema = format.kind == "json_schema";
+            head.needs.json_object = format.kind == "json_object";
+        }
+        "temperature" | "top_p" | "presence_penalty" | "frequency_penalty" => {
+            typed::<f64, E>(raw)?;
+        }
+        "parallel_tool_calls" => {
+            typed::<bool, E>(raw)?;
+        }
+        "logprobs" => head.needs.logprobs = typed(raw)?,
+        "reasoning_effort" => head.needs.reasoning = typed::<String, E>(raw)? != "none",
+        "stop" => drop(typed::<crate::Stop<'_>, E>(raw)?),
+        "audio" => head.needs.audio = true,
+        _ => {}
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(serde::Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+fn typed<'a, T: serde::Deserialize<'a>, E: de::Error>(raw: &'a RawValue) -> Result<T, E> {
+    serde_json::from_str(raw.get()).map_err(E::custom)
+}
+
+/// Refuses what is nested so deep that somebody further down may overflow a stack on it.
+fn shallow<E: de::Error>(json: &str) -> Result<(), E> {
+    let mut depth = 0_usize;
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(E::custom("recursion limit exceeded"));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'\\' => drop(bytes.next()),
+                        b'"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where `part`, which was borrowed from `text`, stands in it.
+fn span(text: &str, part: &str) -> std::ops::Range<u32> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    offset(start)..offset(start + part.len())
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("the length was checked before parsing")
+}
+
+struct Messages<'a> {
+    at: &'a Cell<At>,
+    needs: &'a mut Needs,
+}
+
+impl<'de> DeserializeSeed<'de> for Messages<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Messages<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        loop {
+            self.at.set(At::Message(index, None));
+            let seed = MessageSeed {
+                at: self.at,
+                needs: self.needs,
+                index,
+            };
+            if seq.next_element_seed(seed)?.is_none() {
+                break;
+            }
+            index += 1;
+        }
+        self.at.set(At::Top(Some("messages")));
+        if index == 0 {
+            return Err(de::Error::invalid_length(0, &"at least one message"));
+        }
+        Ok(())
+    }
+}
+
+struct MessageSeed<'a> {
+    at: &'a Cell<At>,
+    needs: &'a mut Needs,
+    index: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for MessageSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MessageSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message: an object with a role")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut role = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match &*key {
+                "role" => {
+                    self.at.set(At::Message(self.index, Some("role")));
+                    role = Some(map.next_value::<crate::Role>()?);
+                }
+                "content" => {
+                    self.at.set(At::Message(self.index, Some("content")));
+                    map.next_value_seed(ContentSeed {
+                        at: self.at,
+                        needs: self.needs,
+                        index: self.index,
+                    })?;
+                }
+                "tool_calls" => {
+                    self.at.set(At::Message(self.index, Some("tool_calls")));
+                    self.needs.tool_history |= map.next_value_seed(Skip)? == Shape::FilledArray;
+                }
+                _ => {
+                    map.next_value_seed(Skip)?;
+                }
+            }
+            self.at.set(At::Message(self.index, None));
+        }
+        let role = role.ok_or_else(|| de::Error::missing_field("role"))?;
+        self.needs.tool_history |= role == crate::Role::Tool;
+        self.needs.prefill = role == crate::Role::Assistant;
+        Ok(())
+    }
+}
+
+struct ContentSeed<'a> {
+    at: &'a Cell<At>,
+    needs: &'a mut Needs,
+    index: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ContentSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ContentSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, an array of parts, or null")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        loop {
+            self.at.set(At::Part(self.index, index));
+            let Some(part) = seq.next_element::<PartShape<'de>>()? else {
+                break;
+            };
+            match &*part.kind {
+                "image_url" => {
+                    self.needs.vision = true;
+                    self.needs.image_urls |= part.image_url.is_some_and(|image| image.is_remote());
+                }
+                "input_audio" => self.needs.audio = true,
+                "file" => self.needs.files = true,
+                _ => {}
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct PartShape<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    image_url: Option<crate::ImageUrl<'a>>,
+}
+
+/// Passes over a value of any shape, no deeper than the parser recurses.
+struct Skip;
+
+#[derive(PartialEq)]
+enum Shape {
+    FilledArray,
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Skip {
+    type Value = Shape;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape::Other;
+        while seq.next_element_seed(Skip)?.is_some() {
+            shape = Shape::FilledArray;
+        }
+        Ok(shape)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+        while map.next_key::<Cow<'de, str>>()?.is_some() {
+            map.next_value_seed(Skip)?;
+        }
+        Ok(Shape::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests;
