@@ -1,0 +1,112 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use backstop_core::{Failure, Frame};
+use http_body::{Body, SizeHint};
+
+use crate::held::Held;
+
+/// A body whose beginning has been read: it replays that, and is the inner body from there on.
+pub struct PrimedBody<B: Body> {
+    /// Boxed, because it is polled inside the response future and moves into the response afterwards.
+    inner: Pin<Box<B>>,
+    held: Held<B::Data>,
+    /// The inner body has said that it is over; it may not be polled again.
+    ended: bool,
+}
+
+impl<B: Body> PrimedBody<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self {
+            ended: inner.is_end_stream(),
+            inner: Box::pin(inner),
+            held: Held::new(),
+        }
+    }
+
+    /// Reads on until the body has shown what it is.
+    pub(crate) fn poll_prime(
+        &mut self,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), B::Error>>
+    where
+        B::Data: Frame,
+    {
+        while !self.ended {
+            let Some(frame) = ready!(self.inner.as_mut().poll_frame(cx)) else {
+                self.ended = true;
+                break;
+            };
+            let frame = frame?;
+            // Anything that is not data is at the end of the body.
+            let shows = frame
+                .data_ref()
+                .is_none_or(|data| data.is_content() || data.is_terminal());
+            self.held.push(frame);
+            // Frames count too, or a body could supply empty ones for ever.
+            if shows || self.held.bytes().max(self.held.len()) > limit {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The verdict in what is held.
+    pub(crate) fn failure(&self) -> Option<Failure>
+    where
+        B::Data: Frame,
+    {
+        self.held.data().find_map(Frame::failure)
+    }
+}
+
+/// The inner body is pinned in its box, and nothing here pins a frame.
+impl<B: Body> Unpin for PrimedBody<B> {}
+
+impl<B: Body> Body for PrimedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        if let Some(frame) = self.held.pop() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.inner.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && (self.ended || self.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = self.held.bytes() as u64;
+        if self.ended {
+            return SizeHint::with_exact(held);
+        }
+        let rest = self.inner.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(held));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(held)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+impl<B: Body + fmt::Debug> fmt::Debug for PrimedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrimedBody")
+            .field("inner", &self.inner)
+            .field("held", &self.held.len())
+            .field("ended", &self.ended)
+            .finish()
+    }
+}
