@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 /// How long a server may take to say that it is ready.
@@ -91,8 +91,11 @@ impl Server {
         });
         loop {
             let line = received.recv_timeout(PATIENCE).map_err(|error| {
-                let log = log.display();
-                format!("`{name}` never printed `{ready}…` ({error}); its log is {log}")
+                let what = match error {
+                    RecvTimeoutError::Timeout => "is not ready after a minute",
+                    RecvTimeoutError::Disconnected => "ended before it was ready",
+                };
+                format!("`{name}` {what}; its log is {}", log.display())
             })?;
             if let Some(url) = line.strip_prefix(ready) {
                 url.trim().clone_into(&mut server.url);

@@ -9,7 +9,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     no_arguments(arguments)?;
     let mut steps = Steps::default();
 
-    // Every step selects the same packages and features, so that each dependency is compiled once.
+    // Every step selects the same packages and features: for others cargo compiles the tree again.
     let whole = |command| cargo([command, "--workspace", "--all-features"]);
 
     steps.command("format", cargo(["fmt", "--all", "--check"]))?;
