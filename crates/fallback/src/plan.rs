@@ -1,0 +1,269 @@
+use std::sync::Arc;
+use std::vec;
+
+use backstop_core::{
+    BoxError, Classify, Deadline, Deployment, Exhausted, Failure, FailureKind, HasExtensions,
+    Ineligible, LastResort, Next, Observe, Outcome, Position, Reach, Trail,
+};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::strategy::{Candidates, Turns};
+use crate::tried::{self, Tried};
+use crate::{Event, Fallback, Strategy};
+
+/// One request's way through the chain: who had a turn, what came of it, what follows.
+pub(crate) struct Plan<S, P, C, O, Req> {
+    fallback: Fallback<S, P, C, O>,
+    /// There until its last possible use, which takes it.
+    request: Option<Req>,
+    trail: Trail,
+    deadline: Option<Deadline>,
+    turns: Turns,
+    /// Whose turn it is.
+    current: usize,
+    /// The largest context window that proved too small.
+    outgrown: Option<u64>,
+    tried: Vec<Tried>,
+    /// Once every target had its turn: the resting ones that are still to be asked as a last resort.
+    resting: Option<vec::IntoIter<usize>>,
+}
+
+/// What follows.
+pub(crate) enum Step<Res> {
+    /// This target is asked.
+    Ask(usize),
+    /// The caller gets this.
+    End(Result<Res, BoxError>),
+}
+
+impl<S, P, C, O, Req: HasExtensions> Plan<S, P, C, O, Req> {
+    pub(crate) fn new(fallback: Fallback<S, P, C, O>, mut request: Req) -> Self {
+        let extensions = request.extensions_mut();
+        // Said by a fallback above about this whole chain. Whether one target of it is the last resort, this one
+        // finds out by itself.
+        extensions.remove::<LastResort>();
+        Self {
+            trail: Trail::of_or_start(extensions),
+            deadline: extensions.get().copied(),
+            fallback,
+            request: Some(request),
+            turns: Turns::default(),
+            current: 0,
+            outgrown: None,
+            tried: Vec::new(),
+            resting: None,
+        }
+    }
+}
+
+impl<S, P, C, O, Req> Plan<S, P, C, O, Req>
+where
+    S: Service<Req> + Clone,
+    P: Strategy<Req>,
+    C: Classify<S::Response>,
+    O: for<'a> Observe<Event<'a>>,
+    Req: Clone + HasExtensions,
+{
+    /// The first step.
+    pub(crate) fn begin(&mut self) -> Step<S::Response> {
+        self.go_on(None)
+    }
+
+    /// What to call for the target at `index`: a service that is not ready yet, and its request.
+    pub(crate) fn attempt(&mut self, index: usize) -> (S, Req) {
+        let of = self.fallback.chain.len();
+        let (position, last_use, last_resort) = match &self.resting {
+            Some(resting) => (of - 1, resting.len() == 0, true),
+            None if self.turns.taken() < of => (self.turns.taken() - 1, false, false),
+            None => {
+                let asked = self.tried.iter().any(Tried::is_asked);
+                let resting = self.tried.iter().any(Tried::is_resting);
+                // If nobody was asked, and nobody but this target can be resting, then it alone would be asked
+                // again as a last resort: it is told so right away.
+                (of - 1, asked || !resting, !asked && !resting)
+            }
+        };
+        let mut request = if last_use {
+            self.request.take()
+        } else {
+            self.request.clone()
+        }
+        .expect("only the last use takes the request");
+        let extensions = request.extensions_mut();
+        extensions.insert(Position::new(position, of));
+        if last_resort {
+            extensions.insert(LastResort);
+        }
+        (self.fallback.chain.services[index].clone(), request)
+    }
+
+    /// The step that follows the outcome of the target whose turn it is.
+    pub(crate) fn judge(&mut self, outcome: Result<S::Response, BoxError>) -> Step<S::Response> {
+        let Some(failure) = self.fallback.classify.classify(outcome.as_ref()) else {
+            return Step::End(outcome);
+        };
+        self.report(&failure);
+        let next = self.fallback.policy.row(failure.kind()).next;
+        if next == Next::Surface || self.fallback.chain.len() == 1 {
+            self.hand_on(&failure);
+            return Step::End(outcome);
+        }
+        if next == Next::AskLarger {
+            self.outgrown = self.outgrown.max(self.deployment(self.current).window());
+        }
+        let asked = failure.reach() != Reach::Refused;
+        let (answer, error) = match outcome {
+            Ok(response) => (Some((response, failure.clone())), failure.clone().into()),
+            Err(error) => (None, error),
+        };
+        self.remember(failure, error);
+        if asked && self.resting.is_some() {
+            self.finish(answer)
+        } else {
+            self.go_on(answer)
+        }
+    }
+
+    /// Gives the next target its turn. `answer` is the failed response that is left behind then.
+    fn go_on(&mut self, answer: Option<(S::Response, Failure)>) -> Step<S::Response> {
+        loop {
+            let Some(index) = self.next_turn() else {
+                return self.finish(answer);
+            };
+            if self
+                .deadline
+                .is_some_and(|deadline| deadline.instant() <= Instant::now())
+            {
+                return Step::End(Err(self.exhausted(FailureKind::Deadline)));
+            }
+            if self.resting.is_some() {
+                self.tell(&Event::LastResort {
+                    deployment: self.deployment(index),
+                });
+            } else if let Some(last) = self.tried.last() {
+                self.trail.fallback(last.is_asked());
+                self.tell(&Event::MovedOn {
+                    from: self.deployment(last.index),
+                    to: self.deployment(index),
+                    failure: &last.failure,
+                });
+            }
+            self.current = index;
+            let window = self.deployment(index).window();
+            if window.is_some() && window <= self.outgrown {
+                let failure = Failure::ineligible(Ineligible::Window)
+                    .with_detail("not larger than the one that was too small");
+                self.report(&failure);
+                self.remember(failure.clone(), failure.into());
+            } else {
+                return Step::Ask(index);
+            }
+        }
+    }
+
+    fn next_turn(&mut self) -> Option<usize> {
+        if let Some(resting) = &mut self.resting {
+            return resting.next();
+        }
+        if let Some(candidates) = Candidates::left(&self.fallback.chain.candidates, &self.turns) {
+            let request = self
+                .request
+                .as_ref()
+                .expect("only the last turn takes the request");
+            let picked = self.fallback.strategy.pick(request, candidates);
+            let index = picked.unwrap_or(candidates.first()).index();
+            self.turns.take(index);
+            return Some(index);
+        }
+        let nobody_asked = !self.tried.iter().any(Tried::is_asked);
+        let resting = if nobody_asked && self.request.is_some() {
+            tried::resting(&self.tried)
+        } else {
+            Vec::new()
+        };
+        self.resting.insert(resting.into_iter()).next()
+    }
+
+    /// Everyone had a turn, and nobody answered.
+    fn finish(&mut self, answer: Option<(S::Response, Failure)>) -> Step<S::Response> {
+        if let Some((response, failure)) = answer {
+            self.hand_on(&failure);
+            return Step::End(Ok(response));
+        }
+        if let Some(last) = self.tried.iter().rposition(|tried| !tried.is_barred())
+            && self.tried[last].failure.kind() == FailureKind::ContentFilter
+        {
+            let Tried { failure, error, .. } = self.tried.swap_remove(last);
+            self.hand_on(&failure);
+            return Step::End(Err(error));
+        }
+        Step::End(Err(self.exhausted(tried::verdict(&self.tried))))
+    }
+
+    fn exhausted(&mut self, kind: FailureKind) -> BoxError {
+        let tried = std::mem::take(&mut self.tried);
+        let mut verdict = Failure::from(kind);
+        if let Some(after) = tried::retry_after(&tried, kind) {
+            verdict = verdict.with_retry_after(after);
+        }
+        if !tried.iter().any(Tried::is_asked) {
+            verdict = verdict.with_reach(Reach::Refused);
+        }
+        self.trail.end(match kind {
+            FailureKind::Overloaded => Outcome::Exhausted,
+            kind => Outcome::of(kind),
+        });
+        self.tell(&Event::Exhausted { verdict: &verdict });
+        let errors = tried
+            .into_iter()
+            .map(|tried| (Arc::clone(self.deployment(tried.index)), tried.error))
+            .collect();
+        Exhausted::new(errors, verdict).into()
+    }
+
+    /// The caller gets what the target that failed so said.
+    fn hand_on(&self, failure: &Failure) {
+        if failure.reach() != Reach::Refused {
+            self.trail.surface();
+        }
+        self.trail.end(Outcome::of(failure.kind()));
+    }
+
+    fn report(&self, failure: &Failure) {
+        let deployment = self.deployment(self.current);
+        if failure.reach() != Reach::Refused {
+            self.tell(&Event::Failed {
+                deployment,
+                failure,
+            });
+            return;
+        }
+        // A target that rests on when asked as a last resort was reported as resting before.
+        let known = self.resting.is_some()
+            && failure.kind() == FailureKind::Ineligible(Ineligible::Cooling);
+        if !known {
+            self.trail.skip(deployment, failure);
+            self.tell(&Event::Skipped {
+                deployment,
+                failure,
+            });
+        }
+    }
+
+    fn remember(&mut self, failure: Failure, error: BoxError) {
+        let index = self.current;
+        if self.resting.is_some() {
+            self.tried.retain(|tried| tried.index != index);
+        }
+        self.tried.push(Tried::new(index, failure, error));
+    }
+
+    fn deployment(&self, index: usize) -> &Arc<Deployment> {
+        self.fallback.chain.deployment(index)
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        self.fallback.observe.observe(event);
+    }
+}
