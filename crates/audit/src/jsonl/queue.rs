@@ -1,0 +1,148 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::Record;
+
+/// As many records are written without waiting for more.
+const FULL: usize = 256;
+
+/// A record on its way. Letting go of it gives its slot back, and wakes whoever waits for it.
+pub(super) struct Entry {
+    pub(super) record: Record,
+    _slot: OwnedSemaphorePermit,
+    _ack: Option<oneshot::Sender<()>>,
+}
+
+impl Entry {
+    pub(super) fn new(
+        record: Record,
+        slot: OwnedSemaphorePermit,
+        ack: Option<oneshot::Sender<()>>,
+    ) -> Self {
+        Self {
+            record,
+            _slot: slot,
+            _ack: ack,
+        }
+    }
+}
+
+/// What requests leave for the writer. Slots bound it; it never blocks who pushes.
+///
+/// A channel would wake the writer for each record. This wakes it for the first of a group and for a full one.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    hurry: bool,
+    closed: bool,
+}
+
+impl Queue {
+    /// Leaves a record for the writer; after the end it is lost.
+    pub(super) fn push(&self, entry: Entry) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            return self.lose(1);
+        }
+        state.entries.push(entry);
+        let waiting = state.entries.len();
+        drop(state);
+        if waiting == 1 || waiting == FULL {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits for records, then for `window` or until there are many, and moves all of them to the empty `batch`.
+    ///
+    /// Where `idle` is given, it comes back without any after that time. False means that there are no more.
+    pub(super) fn take(
+        &self,
+        batch: &mut Vec<Entry>,
+        window: Duration,
+        idle: Option<Duration>,
+    ) -> bool {
+        let mut state = self.state();
+        let nothing = |state: &mut State| state.entries.is_empty() && !state.closed;
+        state = match idle {
+            None => self
+                .wake
+                .wait_while(state, nothing)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(idle) => self.wait_at_most(idle, state, nothing),
+        };
+        if state.entries.is_empty() {
+            return !state.closed;
+        }
+        state = self.wait_at_most(window, state, |state| {
+            state.entries.len() < FULL && !state.hurry && !state.closed
+        });
+        std::mem::swap(batch, &mut state.entries);
+        true
+    }
+
+    /// Waits for `time`; false, at once, when the queue is closed.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let state = self.wait_at_most(time, self.state(), |state| !state.closed);
+        !state.closed
+    }
+
+    /// From now on groups are not waited for.
+    pub(super) fn hurry(&self) {
+        self.state().hurry = true;
+        self.wake.notify_one();
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Counts records that nobody will find.
+    pub(super) fn lose(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn wait_at_most<'a>(
+        &self,
+        time: Duration,
+        state: MutexGuard<'a, State>,
+        condition: impl FnMut(&mut State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        let waited = self.wake.wait_timeout_while(state, time, condition);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Nothing panics under the lock, so a poisoned one still guards a whole queue.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("lost", &self.lost())
+            .finish_non_exhaustive()
+    }
+}
