@@ -20,6 +20,9 @@ use crate::{Chat, Decoded, Dialect, ProviderError};
 /// How much of an error's body is read: more than any provider's error, less than an endless one.
 const ERROR_BODY: usize = 64 * 1024;
 
+/// What passes of an answer's headers: what is left of the rate limits.
+const RATE_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
 /// A provider: encode, ask any HTTP client, decode.
 ///
 /// The client is any `Service<http::Request<Full<Bytes>>>` with an HTTP body in its response, so tower-http's
@@ -185,6 +188,14 @@ fn answer<D: Dialect, B>(
     let decoder = dialect.decoder(chat, head)?;
     let mut response = Response::new(Decoded::new(body, decoder, dialect.provider()));
     *response.status_mut() = head.status;
+    for (name, value) in &head.headers {
+        if RATE_LIMITS
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+        {
+            response.headers_mut().append(name, value.clone());
+        }
+    }
     if let Some(id) = dialect.request_id(head) {
         response.extensions_mut().insert(UpstreamId(id));
     }

@@ -363,6 +363,12 @@ impl Trail {
         self.state().abandoned = Some(kind);
     }
 
+    /// The model that the caller named, once that is known.
+    #[must_use]
+    pub fn model(&self) -> Option<Arc<str>> {
+        self.state().record.model.clone()
+    }
+
     /// Attempts repeated on the same deployment, so far.
     #[must_use]
     pub fn retries(&self) -> u32 {

@@ -1,0 +1,100 @@
+//! The head of an answer.
+
+use backstop_core::{Deployment, Trail, UpstreamId};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, response};
+
+use crate::layer::Options;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-backstop-request-id");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-backstop-attempts");
+const RETRIES: HeaderName = HeaderName::from_static("x-backstop-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-backstop-fallbacks");
+const DEPLOYMENT: HeaderName = HeaderName::from_static("x-backstop-deployment");
+const PROVIDER: HeaderName = HeaderName::from_static("x-backstop-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-backstop-model");
+const REGION: HeaderName = HeaderName::from_static("x-backstop-region");
+const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-backstop-upstream-request-id");
+// The same facts under the names that LiteLLM's users read.
+const LITELLM_MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const LITELLM_MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const LITELLM_CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const LITELLM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const LITELLM_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+
+/// What passes of the upstream's own headers.
+const ALLOWED: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+pub(crate) fn head(
+    upstream: &response::Parts,
+    options: &Options,
+    trail: &Trail,
+    stream: bool,
+) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = upstream.status;
+    let headers = response.headers_mut();
+    headers.reserve(18);
+    let content_type = if stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if stream {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    for (name, value) in &upstream.headers {
+        if ALLOWED
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+        {
+            headers.append(name, value.clone());
+        }
+    }
+    counts(headers, trail);
+    if options.expose_served_by {
+        if let Some(deployment) = trail.last_asked() {
+            served_by(headers, &deployment);
+        }
+        if let Some(UpstreamId(id)) = upstream.extensions.get() {
+            text(headers, UPSTREAM_ID, id);
+        }
+    }
+    response
+}
+
+/// Which request this was and what it took: on every response.
+pub(crate) fn counts(headers: &mut HeaderMap, trail: &Trail) {
+    text(headers, REQUEST_ID, trail.id());
+    text(headers, LITELLM_CALL_ID, trail.id());
+    if let Some(model) = trail.model() {
+        text(headers, LITELLM_MODEL_GROUP, &model);
+    }
+    headers.insert(ATTEMPTS, HeaderValue::from(trail.attempts()));
+    let (retries, fallbacks) = (
+        HeaderValue::from(trail.retries()),
+        HeaderValue::from(trail.fallbacks()),
+    );
+    headers.insert(RETRIES, retries.clone());
+    headers.insert(LITELLM_RETRIES, retries);
+    headers.insert(FALLBACKS, fallbacks.clone());
+    headers.insert(LITELLM_FALLBACKS, fallbacks);
+}
+
+fn served_by(headers: &mut HeaderMap, deployment: &Deployment) {
+    text(headers, DEPLOYMENT, deployment.id());
+    text(headers, LITELLM_MODEL_ID, deployment.id());
+    text(headers, PROVIDER, deployment.provider());
+    text(headers, MODEL, deployment.model());
+    if let Some(region) = deployment.region() {
+        text(headers, REGION, region);
+    }
+}
+
+/// Leaves a header out whose value HTTP does not allow: a model may be named in any script.
+fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
