@@ -9,6 +9,7 @@
 //!   and any HTTP client.
 //! - [`Conversation`] and [`emit`]: the typed request and the OpenAI answer, for dialects that translate.
 //! - [`sse`]: server-sent events, from bytes however they are split.
+//! - [`patterns`] and [`endpoint`]: what the failure tables and the base URLs of dialects have in common.
 //!
 //! ```
 //! use backstop_chat::Chat;
@@ -34,9 +35,11 @@ mod decoded;
 mod dialect;
 mod edit;
 pub mod emit;
+mod endpoint;
 mod error;
 mod invalid;
 mod parse;
+pub mod patterns;
 pub mod provider;
 mod request;
 pub mod sse;
@@ -51,6 +54,7 @@ pub use self::conversation::{
 pub use self::decoded::Decoded;
 pub use self::dialect::{Decode, Dialect};
 pub use self::edit::Edit;
+pub use self::endpoint::{InvalidBaseUrl, endpoint};
 pub use self::error::ProviderError;
 pub use self::invalid::InvalidChat;
 pub use self::provider::Provider;
