@@ -63,7 +63,7 @@
 //! deployment (retry, circuit, budget, timeout): those are layers on the targets' own services.
 //!
 //! A target's readiness is awaited after it was picked. A target that may be full should therefore say so at once
-//! instead of being pending, with [`load_shed`](tower::load_shed), and its error be classified as a refusal:
+//! instead of being pending, with `tower::load_shed`, and its error be classified as a refusal:
 //!
 //! ```
 //! use backstop_core::{BoxError, Classify, Deployment, Failure, Failures, Ineligible};

@@ -212,6 +212,3 @@ where
         Poll::Ready(outcome.map(|response| this.track.track(response, in_flight)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,8 @@
+//! What a fallback asks, holds and returns, through its public surface alone.
+
+mod attempts;
+mod last_resort;
+mod load;
+mod oracle;
+mod outcomes;
+mod support;
