@@ -107,7 +107,8 @@ impl Circuit {
     /// Asks to make one call.
     ///
     /// `last_resort` says that no other deployment is left for reasons of health: then a circuit that statistics
-    /// opened admits before its time, one call at a time and one a second. A rest that a provider named, or that
+    /// opened admits before its time, one call at a time and one a second. If that call is answered the circuit
+    /// closes; if it fails, the rest goes on as if it had not been made. A rest that a provider named, or that
     /// somebody has to end, is never relaxed.
     ///
     /// # Errors
@@ -146,9 +147,10 @@ impl Circuit {
                     .opened
                     .as_ref()
                     .expect("a circuit that is not closed knows why");
-                let until = match seen.state() {
-                    State::Open => seen.deadline(),
-                    State::Probing | State::Closed => opened.until.max(now + micros(SECOND)),
+                let until = if seen.state() == State::Open {
+                    seen.deadline()
+                } else {
+                    opened.until.max(now + micros(SECOND))
                 };
                 let left = Duration::from_micros(until.saturating_sub(now));
                 Err(Resting::new(&opened.cause, shared.instant(until), left))
@@ -312,7 +314,6 @@ impl Shared {
         }
         let until = claim.until.max(now + micros(rest.duration()));
         self.word.advance(claim.stamp, State::Open, until)?;
-        details.failures.clear();
         details.opened = Some(Opened {
             cause: failure.clone(),
             rest,

@@ -99,7 +99,7 @@ impl Circuits {
         self.entries().values().cloned().collect()
     }
 
-    /// Forgets those for which `keep` is false. Stacks that hold one go on with it.
+    /// Forgets those for which `keep` is false; it must not ask the registry. Stacks that hold one go on with it.
     pub fn retain(&self, mut keep: impl FnMut(&Circuit) -> bool) {
         self.entries().retain(|_, circuit| keep(circuit));
     }

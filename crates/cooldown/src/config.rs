@@ -24,8 +24,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// It rests for
 ///
-/// - the hint exactly, up to [`hint_cap`](Self::hint_cap), where there is one: no jitter, so that a retry which
-///   sleeps for the same hint wakes into a circuit that is due;
+/// - the hint exactly, up to [`hint_cap`](Self::hint_cap), where the failure that opens it has one: no jitter, so
+///   that a retry which sleeps for the same hint wakes into a circuit that is due;
+/// - the [`long_rest`](Self::long_rest), if somebody has to mend something, and never less than the hint;
 /// - else [`cooldown`](Self::cooldown), doubled with each probe that fails in a row up to [`max`](Self::max), plus
 ///   up to 20 % of jitter.
 ///
@@ -181,7 +182,7 @@ impl CooldownConfig {
         self.policy.row(kind).blame
     }
 
-    /// The rest that `failure` opens a closed circuit for on its own, whatever the statistics say.
+    /// Whether `failure` opens a closed circuit on its own, whatever the statistics say.
     pub(crate) fn opens_at_once(&self, failure: &Failure) -> bool {
         match (self.blame(failure.kind()), hint(failure)) {
             (Blame::Broken, _) | (Blame::Counts, Some(_)) => true,

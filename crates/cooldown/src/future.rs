@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use backstop_core::{BoxError, Classify, Track};
+use backstop_core::{BoxError, Classify, Settle, Track};
 use pin_project_lite::pin_project;
 
 use crate::Judge;
@@ -80,7 +80,7 @@ where
                         Ok(track.track(response, judge))
                     }
                     Err(error) => {
-                        backstop_core::Settle::settle(judge, Err(&error));
+                        judge.settle(Err(&error));
                         Err(error)
                     }
                 })

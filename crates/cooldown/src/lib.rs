@@ -70,12 +70,20 @@
 //! Inside retry, so that each attempt is judged and an opening circuit ends the retrying; outside of whatever turns
 //! slowness and broken streams into errors (timeouts, priming), so that those are judged too.
 //!
+//! Deployments that share a key or a host can share [its circuit](CooldownLayer::credential) too: then one failure
+//! spares them all.
+//!
 //! # When a call is judged
 //!
 //! An error, or a response that the classifier calls a failure, at once. Otherwise the answer has to end first: at
 //! the end of its body with [`OnBody`](backstop_core::OnBody), at the response with
 //! [`OnResponse`](backstop_core::OnResponse). A probe is judged sooner, at the first content of its body, and goes on
 //! as an ordinary call.
+//!
+//! # Last resort
+//!
+//! If health alone leaves nobody to ask, whoever plans the request says so with
+//! [`LastResort`](backstop_core::LastResort) in its extensions: see [`Circuit::admit`].
 //!
 //! # Readiness
 //!
@@ -89,7 +97,7 @@
 //!
 //! # Errors
 //!
-//! The inner service's, [`Resting`](error::Resting), or a refusal as saturated; all as
+//! The inner service's, [`Resting`], or a refusal as saturated; all as
 //! [`BoxError`](backstop_core::BoxError).
 //!
 //! # Cancellation

@@ -82,9 +82,8 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let readiness = std::mem::replace(&mut self.readiness, Readiness::Unknown);
-        assert_ne!(
-            readiness,
-            Readiness::Unknown,
+        assert!(
+            readiness != Readiness::Unknown,
             "poll_ready must be called first"
         );
         let last_resort = request.extensions().get::<LastResort>().is_some();

@@ -2,7 +2,8 @@
 //!
 //! The deadline is in microseconds since the circuit was made (48 bits last almost nine years): when an open
 //! circuit may be probed, when a probe's lease ends; zero in a closed one. The epoch grows with each change, so
-//! whoever was admitted under a [`Stamp`] can tell whether the world is still the one that admitted it.
+//! whoever was admitted under a [`Stamp`] can tell whether the world is still the one that admitted it. It wraps: a
+//! call would have to outlast 16 384 changes exactly to be mistaken.
 
 use crate::sync::{AtomicU64, Ordering};
 

@@ -250,6 +250,18 @@ async fn a_good_probe_forgets_the_past() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_short_rest_the_ratio_begins_anew() {
+    let circuit = circuit(config().allowed_fails(10_000).cooldown(secs(1)));
+    for _ in 0..10 {
+        fail(&circuit, FailureKind::ServerError);
+    }
+    advance(secs(1)).await;
+    probe(&circuit).succeed();
+    fail(&circuit, FailureKind::ServerError);
+    assert_eq!(circuit.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_probes_make_the_rest_grow_to_a_cap() {
     let circuit = open(config());
     let mut rest = 60;
@@ -366,6 +378,34 @@ async fn a_straggler_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stragglers_do_not_count_after_the_circuit_has_closed_again() {
+    let circuit = circuit(config().allowed_fails(9));
+    let good: Vec<_> = (0..10).map(|_| admitted(&circuit)).collect();
+    let bad: Vec<_> = (0..9).map(|_| admitted(&circuit)).collect();
+    fail(&circuit, hinted(FailureKind::RateLimit, secs(2)));
+    advance(secs(2)).await;
+    probe(&circuit).succeed();
+    for ticket in bad {
+        ticket.fail(&FailureKind::ServerError.into());
+    }
+    fail(&circuit, FailureKind::ServerError);
+    assert_eq!(circuit.state(), State::Closed, "one failure is counted");
+
+    for ticket in good {
+        ticket.succeed();
+    }
+    for _ in 0..8 {
+        assert_eq!(circuit.state(), State::Closed);
+        fail(&circuit, FailureKind::ServerError);
+    }
+    assert_eq!(
+        circuit.state(),
+        State::Open,
+        "nine of ten outcomes, the probe's included"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_outlives_its_lease_is_lost() {
     let circuit = open(config().probe_lease(secs(5)));
     advance(secs(60)).await;
@@ -408,6 +448,17 @@ mod last_resort {
         advance(secs(1)).await;
         circuit.admit(true).expect("a second later").succeed();
         assert_eq!(circuit.state(), State::Closed, "an answer closes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_a_second_after_a_failed_probe() {
+        let circuit = open(config());
+        advance(secs(60)).await;
+        probe(&circuit).fail(&FailureKind::ServerError.into());
+        advance(secs(1) - TICK).await;
+        assert!(circuit.admit(true).is_err());
+        advance(TICK).await;
+        assert!(circuit.admit(true).is_ok());
     }
 
     #[tokio::test(start_paused = true)]

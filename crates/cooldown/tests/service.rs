@@ -577,7 +577,11 @@ fn auto_traits_and_debug() {
     fn check<T: Send + Sync + Clone + std::fmt::Debug + 'static>(_: &T) {}
     let layer = CooldownLayer::new(circuit("a"));
     check(&layer);
-    check(&layer.clone().classify(|_: Result<&Res, &BoxError>| None::<Failure>));
+    check(
+        &layer
+            .clone()
+            .classify(|_: Result<&Res, &BoxError>| None::<Failure>),
+    );
     let service = layer.layer(tower::service_fn(|_: Req| async {
         Ok::<_, BoxError>(script([]))
     }));

@@ -1,10 +1,11 @@
 //! Many threads at one circuit, in real parallel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Barrier, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
+use std::time::Duration;
 
-use backstop_cooldown::{Circuit, CooldownConfig, State};
+use backstop_cooldown::{Circuit, Circuits, CooldownConfig, Event, State};
 use backstop_core::{Failure, FailureKind};
 
 const THREADS: usize = 8;
@@ -16,8 +17,8 @@ fn due() -> Circuit {
         "primary",
         CooldownConfig::new()
             .allowed_fails(0)
-            .cooldown(std::time::Duration::from_micros(1))
-            .max(std::time::Duration::from_micros(1)),
+            .cooldown(Duration::from_micros(1))
+            .max(Duration::from_micros(1)),
     );
     let ticket = circuit.admit(false).expect("closed");
     ticket.fail(&Failure::new(FailureKind::ServerError));
@@ -55,16 +56,15 @@ fn exactly_one_probes_and_exactly_one_again_after_it_is_dropped() {
 #[test]
 fn a_burst_of_failures_opens_once() {
     for round in 0..ROUNDS {
-        let opened = std::sync::Arc::new(AtomicUsize::new(0));
-        let circuits =
-            backstop_cooldown::Circuits::observed(CooldownConfig::new().allowed_fails(3), {
-                let opened = std::sync::Arc::clone(&opened);
-                move |event: &backstop_cooldown::Event<'_>| {
-                    if matches!(event, backstop_cooldown::Event::Opened { .. }) {
-                        opened.fetch_add(1, Ordering::Relaxed);
-                    }
+        let opened = Arc::new(AtomicUsize::new(0));
+        let circuits = Circuits::observed(CooldownConfig::new().allowed_fails(3), {
+            let opened = Arc::clone(&opened);
+            move |event: &Event<'_>| {
+                if matches!(event, Event::Opened { .. }) {
+                    opened.fetch_add(1, Ordering::Relaxed);
                 }
-            });
+            }
+        });
         let circuit = circuits.entry("primary");
         let start = Barrier::new(THREADS);
         let cause = OnceLock::new();
