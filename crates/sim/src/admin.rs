@@ -1,11 +1,7 @@
 //! The simulator's own endpoints, under `/_sim`.
 
 use crate::{
-    body::ScriptBody,
-    faults::{Outage, Plan},
-    journal::Entry,
-    provider::Provider,
-    script::text,
+    body::ScriptBody, faults::Outage, journal::Entry, plan::Plan, provider::Provider, script::text,
     server::World,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request};

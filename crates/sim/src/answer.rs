@@ -1,7 +1,7 @@
 //! What a request asks for, in no provider's words, and the answer to it.
 
 use crate::{
-    faults::Plan,
+    plan::Plan,
     schema::sample,
     script::{Given, escape, say},
 };

@@ -4,7 +4,7 @@ mod check;
 
 use crate::{
     answer::{Answer, Ask, Stop},
-    faults::Kind,
+    plan::Kind,
     provider::{Api, Failure, Frame, Frames, Provider, Report, put},
     script::escape,
 };

@@ -2,15 +2,16 @@
 
 use crate::{
     admin,
-    answer::Answer,
+    answer::{Answer, Ask},
     anthropic::Anthropic,
     bedrock::Bedrock,
     body::{Exchange, ScriptBody, Step},
-    faults::{Break, Kind, Plan, Shape, Silence},
     journal::{Entry, Progress},
     openai::OpenAi,
-    provider::{Api, Failure, Frame},
+    plan::{Break, Kind, Plan, Shape, Silence},
+    provider::{Api, Failure},
     server::{Line, World},
+    steps::{streamed, whole},
 };
 use bytes::Bytes;
 use http::{
@@ -83,37 +84,39 @@ async fn post<A: Api>(
     let exchange = Exchange::new(Arc::clone(&world.journal), Arc::clone(line), seq);
 
     let base = model.split('+').next().unwrap_or_default();
-    let fail = |exchange, failure: &Failure| failed::<A>(exchange, failure, base);
-    if call.is_none() || parts.method != Method::POST {
-        let missing = Failure::from(Kind::NotFound).says(format!(
-            "Invalid URL ({} {})",
-            parts.method,
-            parts.uri.path()
-        ));
-        return fail(exchange, &missing);
+    let checked = if call.is_none() || parts.method != Method::POST {
+        let message = format!("Invalid URL ({} {})", parts.method, parts.uri.path());
+        Err(Failure::from(Kind::NotFound).says(message))
+    } else if !key_ok {
+        Err(Kind::Auth.into())
+    } else {
+        check::<A>(&parts.headers, &model, json)
+    };
+    match checked {
+        Ok((mut ask, plan)) => {
+            base.clone_into(&mut ask.base);
+            ask.stream = stream;
+            ask.plan = world.faults.plan(A::PROVIDER, &model, base, plan);
+            reply::<A>(ask, exchange).await
+        }
+        Err(failure) => failed::<A>(exchange, &failure, base),
     }
-    if !key_ok {
-        return fail(exchange, &Kind::Auth.into());
-    }
-    let Some(json) = json else {
-        return fail(
-            exchange,
-            &Failure::invalid("We could not parse the JSON body of your request."),
-        );
-    };
-    let plan = match Plan::of(&model) {
-        Ok((_, plan)) => plan,
-        Err(unknown) => return fail(exchange, &Failure::invalid(unknown.to_string())),
-    };
-    let mut ask = match A::check(&parts.headers, base, &json) {
-        Ok(ask) => ask,
-        Err(failure) => return fail(exchange, &failure),
-    };
-    base.clone_into(&mut ask.base);
-    ask.stream = stream;
-    ask.plan = world.faults.plan(A::PROVIDER, &model, base, plan);
-    let plan = &mut ask.plan;
+}
 
+fn check<A: Api>(
+    headers: &HeaderMap,
+    model: &str,
+    json: Option<Value>,
+) -> Result<(Ask, Plan), Failure> {
+    let json =
+        json.ok_or_else(|| Failure::invalid("We could not parse the JSON body of your request."))?;
+    let (base, plan) = Plan::of(model).map_err(|unknown| Failure::invalid(unknown.to_string()))?;
+    Ok((A::check(headers, base, &json)?, plan))
+}
+
+async fn reply<A: Api>(mut ask: Ask, exchange: Exchange) -> Response<ScriptBody> {
+    let (seq, stream) = (exchange.seq, ask.stream);
+    let plan = &mut ask.plan;
     pause(plan.latency).await;
     match plan.silence {
         Some(Silence::Hang) => return std::future::pending().await,
@@ -123,18 +126,21 @@ async fn post<A: Api>(
     if plan.huge {
         return huge::<A>(exchange);
     }
-    if A::FILTERS_IN_200 && plan.error == Some(Kind::Filter) {
-        plan.filtered = Some(0);
-    } else if let Some(kind) = plan.error
-        && !(stream && matches!(plan.breaks, Some((Break::Error, _))))
-    {
-        return fail(exchange, &kind.into());
-    } else if !stream && matches!(plan.breaks, Some((Break::Error, _))) {
-        return fail(exchange, &Kind::Server.into());
+    let breaks_with_error = matches!(plan.breaks, Some((Break::Error, _)));
+    match plan.error {
+        Some(Kind::Filter) if A::FILTERS_IN_200 => plan.filtered = Some(0),
+        _ if stream && breaks_with_error => {}
+        Some(kind) => return failed::<A>(exchange, &kind.into(), &ask.base),
+        None if breaks_with_error => return failed::<A>(exchange, &Kind::Server.into(), &ask.base),
+        None => {}
     }
 
     let answer = Answer::to(&ask);
     let plan = &ask.plan;
+    let piece = |kind, bytes| {
+        let (steps, length) = whole(plan, bytes);
+        (kind, steps, length)
+    };
     let (kind, steps, length) = match plan.shape {
         Some(Shape::Garbage) => {
             let garbage = Bytes::from_static(b"\0\xff\xfe}garbage{\n\ndata: {\"not json\n\n");
@@ -151,12 +157,8 @@ async fn post<A: Api>(
             ("text/html; charset=utf-8", vec![Step::Send(page)], None)
         }
         Some(Shape::Empty) => (if stream { A::STREAM } else { JSON }, Vec::new(), Some(0)),
-        Some(Shape::WrongType) if stream => whole::<A>(plan, JSON, A::whole(&ask, &answer, seq)),
-        Some(Shape::WrongType) => whole::<A>(
-            plan,
-            "text/plain; charset=utf-8",
-            A::whole(&ask, &answer, seq),
-        ),
+        Some(Shape::WrongType) if stream => piece(JSON, A::whole(&ask, &answer, seq)),
+        Some(Shape::WrongType) => piece("text/plain; charset=utf-8", A::whole(&ask, &answer, seq)),
         Some(Shape::Truncated) | None if stream => {
             let frames = A::frames(&ask, &answer, seq);
             (A::STREAM, streamed::<A>(plan, &ask.base, frames), None)
@@ -165,7 +167,7 @@ async fn post<A: Api>(
             let bytes = A::whole(&ask, &answer, seq);
             let each = u32::try_from(answer.tokens()).unwrap_or(u32::MAX);
             pause(plan.ttft + plan.slow * each).await;
-            whole::<A>(plan, JSON, bytes)
+            piece(JSON, bytes)
         }
     };
     respond::<A>(
@@ -246,122 +248,4 @@ fn huge<A: Api>(exchange: Exchange) -> Response<ScriptBody> {
         steps,
         Some(HUGE),
     )
-}
-
-/// A body in one piece, or what a fault leaves of it.
-fn whole<A: Api>(
-    plan: &Plan,
-    kind: &'static str,
-    bytes: Bytes,
-) -> (&'static str, Vec<Step>, Option<u64>) {
-    let length = Some(bytes.len() as u64);
-    let half = || Step::Send(bytes.slice(..bytes.len() / 2));
-    let (steps, length) = match (plan.shape, plan.breaks) {
-        (Some(Shape::Truncated), _) => (vec![half(), Step::Close], length),
-        (_, Some((Break::Cut, _))) => (vec![half(), Step::Reset], length),
-        (_, Some((Break::Stall, _))) => (vec![half(), Step::Stall(None)], length),
-        (_, Some((Break::Eof, _))) => (vec![half()], None),
-        _ => (vec![Step::Send(bytes)], length),
-    };
-    (kind, steps, length)
-}
-
-/// A stream's frames with the waits between them, up to where a fault ends them.
-fn streamed<A: Api>(plan: &Plan, base: &str, frames: Vec<Frame>) -> Vec<Step> {
-    let ping = plan.ping.and_then(|every| Some((every, A::ping()?)));
-    let total = frames.iter().filter(|frame| frame.content).count();
-    let breaks = match plan.shape {
-        // In the middle of the third chunk.
-        Some(Shape::Truncated) => Some((None, 2)),
-        _ => plan.breaks.map(|(how, after)| (Some(how), after)),
-    };
-    let breaks = breaks.map(|(how, after)| (how, after.min(total)));
-
-    let mut steps = Vec::with_capacity(frames.len());
-    let mut sent = 0;
-    for frame in frames {
-        let breakable = frame.content || sent == total;
-        if let Some((how, _)) = breaks.filter(|(_, after)| breakable && *after == sent) {
-            match how {
-                None => {
-                    let half = frame.bytes.len() / 2;
-                    steps.extend([Step::Send(frame.bytes.slice(..half)), Step::Close]);
-                }
-                Some(Break::Stall) => steps.push(Step::Stall(ping)),
-                Some(Break::Cut) => steps.push(Step::Reset),
-                Some(Break::Eof) => {}
-                Some(Break::Error) => {
-                    steps.extend(
-                        A::error_frames(plan.error, base)
-                            .into_iter()
-                            .map(Step::Send),
-                    );
-                }
-            }
-            return dressed(plan, steps);
-        }
-        if frame.content {
-            let pause = if sent == 0 {
-                plan.ttft + plan.slow
-            } else {
-                plan.slow
-            };
-            wait(&mut steps, pause, ping.as_ref());
-            sent += 1;
-        }
-        steps.push(Step::Send(frame.bytes));
-    }
-    dressed(plan, steps)
-}
-
-fn wait(steps: &mut Vec<Step>, mut pause: Duration, ping: Option<&(Duration, Bytes)>) {
-    if let Some((every, bytes)) = ping {
-        while pause > *every {
-            steps.extend([Step::Wait(*every), Step::Send(bytes.clone())]);
-            pause -= *every;
-        }
-    }
-    if !pause.is_zero() {
-        steps.push(Step::Wait(pause));
-    }
-}
-
-/// The same bytes in an odd form that means the same.
-fn dressed(plan: &Plan, mut steps: Vec<Step>) -> Vec<Step> {
-    if plan.comments {
-        steps = rewritten(steps, |bytes| match is_sse(&bytes) {
-            true => vec![Bytes::from_static(b": sim\n\n"), bytes],
-            false => vec![bytes],
-        });
-    }
-    if plan.crlf {
-        steps = rewritten(steps, |bytes| match std::str::from_utf8(&bytes) {
-            Ok(text) if is_sse(&bytes) => vec![text.replace('\n', "\r\n").into()],
-            _ => vec![bytes],
-        });
-    }
-    if plan.split {
-        // A prime, so that the ends fall inside lines, JSON, frames and characters alike.
-        steps = rewritten(steps, |bytes| {
-            bytes
-                .chunks(7)
-                .map(|piece| bytes.slice_ref(piece))
-                .collect()
-        });
-    }
-    steps
-}
-
-fn is_sse(bytes: &[u8]) -> bool {
-    [&b"data:"[..], b"event:", b":"]
-        .iter()
-        .any(|start| bytes.starts_with(start))
-}
-
-fn rewritten(steps: Vec<Step>, rewrite: impl Fn(Bytes) -> Vec<Bytes>) -> Vec<Step> {
-    let rewrite = |step| match step {
-        Step::Send(bytes) => rewrite(bytes).into_iter().map(Step::Send).collect(),
-        other => vec![other],
-    };
-    steps.into_iter().flat_map(rewrite).collect()
 }

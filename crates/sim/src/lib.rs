@@ -59,15 +59,18 @@ mod exchange;
 mod faults;
 mod journal;
 mod openai;
+mod plan;
 mod provider;
 mod schema;
 mod script;
 mod server;
+mod steps;
 mod turns;
 
 pub use self::{
-    faults::{Faults, KNOWN, Outage, UnknownFault},
+    faults::{Faults, Outage},
     journal::{Entry, Journal, Progress},
+    plan::{KNOWN, UnknownFault},
     provider::Provider,
     script::text,
     server::Sim,

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Ask},
-    faults::Kind,
+    plan::Kind,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

@@ -1,6 +1,6 @@
 //! The text that every model answers with, and how much of it a continuation has left.
 
-use crate::faults::{MAX_TOKENS, Plan, Seam};
+use crate::plan::{MAX_TOKENS, Plan, Seam};
 use std::{borrow::Cow, collections::VecDeque, ops::Range, sync::LazyLock};
 
 /// What the text is made of. The tokens of the odd ones end inside what a reader takes for one character.

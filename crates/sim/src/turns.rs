@@ -49,9 +49,13 @@ pub(crate) fn count(prompt: &[&Value]) -> usize {
             _ => 0,
         }
     }
+    let turns = |value: &Value| match value {
+        Value::Null => 0,
+        value => value.as_array().map_or(1, Vec::len),
+    };
     prompt
         .iter()
-        .map(|value| bytes(value).div_ceil(4) + 3 * value.as_array().map_or(1, Vec::len))
+        .map(|value| bytes(value).div_ceil(4) + 3 * turns(value))
         .sum()
 }
 
