@@ -1,6 +1,7 @@
+use http::Response;
 use tower_layer::Layer;
 
-use crate::{AsError, Asks, Audit, Respond};
+use crate::{AsError, Asks, Audit, AuditUnavailable, Respond};
 
 /// Writes one [`Record`](crate::Record) for each request to a [`Sink`](crate::Sink).
 ///
@@ -15,8 +16,6 @@ use crate::{AsError, Asks, Audit, Respond};
 ///
 /// A caller who leaves while waiting for that slot leaves no record: nothing has been done for the request. The
 /// service within is cloned for each request, as the ready one is called once there is a slot.
-///
-/// [`AuditUnavailable`]: crate::AuditUnavailable
 ///
 /// # Example
 ///
@@ -56,7 +55,7 @@ pub struct AuditLayer<K, R = AsError, A = ()> {
 }
 
 impl<K> AuditLayer<K> {
-    /// Records to `sink`. A request that cannot be recorded gets [`AuditUnavailable`](crate::AuditUnavailable).
+    /// Records to `sink`. A request that cannot be recorded gets [`AuditUnavailable`].
     #[must_use]
     pub const fn new(sink: K) -> Self {
         Self {
@@ -87,7 +86,10 @@ impl<K, R, A> AuditLayer<K, R, A> {
     /// let layer = AuditLayer::new(sink).respond(unavailable);
     /// ```
     #[must_use]
-    pub fn respond<F>(self, respond: F) -> AuditLayer<K, Respond<F>, A> {
+    pub fn respond<F, B>(self, respond: F) -> AuditLayer<K, Respond<F>, A>
+    where
+        F: Fn(AuditUnavailable) -> Response<B>,
+    {
         AuditLayer {
             sink: self.sink,
             refuse: Respond(respond),

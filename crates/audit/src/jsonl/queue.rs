@@ -110,6 +110,15 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Nobody takes anything any more: what is left is lost.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let left = std::mem::take(&mut state.entries);
+        drop(state);
+        self.lose(left.len());
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.state().closed
     }

@@ -225,8 +225,9 @@ impl<D: Directory> Writer<D> {
 }
 
 impl<D: Directory> Drop for Writer<D> {
+    /// Also where it panics: nobody waits for a writer that is gone.
     fn drop(&mut self) {
-        self.queue.close();
+        self.queue.abandon();
         self.slots.close();
         self.health.send_replace(false);
     }
