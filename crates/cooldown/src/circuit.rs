@@ -302,17 +302,25 @@ impl Shared {
             _ => 0,
         };
         let rest = details.config.rest(failure, failed_probes);
+        let until = now + micros(rest.duration());
         let early_from = now + micros(SECOND);
         if let Some(opened) = &mut details.opened
             && claim.until > now
-            && matches!(rest, Rest::Guess(_))
         {
-            // A last resort has failed: the rest that it interrupted goes on as if it had not been asked.
-            opened.early_from = early_from;
-            self.word.advance(claim.stamp, State::Open, claim.until)?;
-            return None;
+            // A last resort has failed: the rest that it interrupted goes on as if it had not been asked, unless
+            // the failure asks for a longer one, or for somebody to mend something.
+            let next = match rest {
+                Rest::Guess(_) => Some(early_from),
+                Rest::Hint(_) if until <= claim.until => Some(until.max(early_from)),
+                Rest::Hint(_) | Rest::Mend(_) => None,
+            };
+            if let Some(next) = next {
+                opened.early_from = next;
+                self.word.advance(claim.stamp, State::Open, claim.until)?;
+                return None;
+            }
         }
-        let until = claim.until.max(now + micros(rest.duration()));
+        let until = until.max(claim.until);
         self.word.advance(claim.stamp, State::Open, until)?;
         details.opened = Some(Opened {
             cause: failure.clone(),

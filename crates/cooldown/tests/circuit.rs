@@ -481,6 +481,10 @@ mod last_resort {
         let short = hinted(FailureKind::Overloaded, secs(2));
         circuit.admit(true).expect("early").fail(&short);
         assert_eq!(circuit.until(), until);
+        advance(secs(2) - TICK).await;
+        assert!(circuit.admit(true).is_err(), "it is kept all the same");
+        advance(TICK).await;
+        drop(circuit.admit(true).expect("our own guess again"));
 
         let circuit = open(config());
         let long = hinted(FailureKind::Overloaded, secs(200));
@@ -488,6 +492,14 @@ mod last_resort {
         assert_eq!(rests(&circuit), secs(200));
         advance(secs(2)).await;
         assert!(circuit.admit(true).is_err(), "the provider named its time");
+
+        let circuit = open(config().cooldown(secs(3600)));
+        let until = circuit.until();
+        let early = circuit.admit(true).expect("early");
+        early.fail(&FailureKind::Auth.into());
+        assert_eq!(circuit.until(), until, "longer than a rejected key rests");
+        advance(secs(2)).await;
+        assert!(circuit.admit(true).is_err(), "the key is to be mended");
     }
 
     #[tokio::test(start_paused = true)]
