@@ -19,9 +19,9 @@ pub struct PrimedBody<B: Body> {
 impl<B: Body> PrimedBody<B> {
     pub(crate) fn new(inner: B) -> Self {
         Self {
-            ended: inner.is_end_stream(),
             inner: Box::pin(inner),
             held: Held::new(),
+            ended: false,
         }
     }
 

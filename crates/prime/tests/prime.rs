@@ -10,7 +10,7 @@ use backstop_prime::{Prime, PrimeLayer, PrimedBody, future::ResponseFuture};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{Empty, Full};
+use http_body_util::{Empty, Full, StreamBody};
 use tower::util::ServiceFn;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
@@ -216,6 +216,18 @@ fn the_size_hint_counts_what_is_held() {
     };
     assert_eq!(response.body().size_hint().exact(), Some(5));
     assert!(!response.body().is_end_stream());
+}
+
+#[test]
+fn the_size_of_what_has_ended_is_known() {
+    let piece: Result<_, BoxError> = Ok(http_body::Frame::data(preamble("1234")));
+    let unsized_body = StreamBody::new(futures_util::stream::iter([piece]));
+    assert_eq!(unsized_body.size_hint().exact(), None);
+    let mut service = primed(&PrimeLayer::new(), unsized_body);
+    let Poll::Ready(Ok(response)) = poll(pin!(service.call(Request::new(())))) else {
+        panic!("its end ends the wait");
+    };
+    assert_eq!(response.body().size_hint().exact(), Some(4));
 }
 
 #[test]

@@ -81,6 +81,7 @@ pin_project! {
     /// Deliberately not `Unpin`.
     pub(crate) struct Script {
         steps: VecDeque<Step>,
+        ended: bool,
         // Tells a test whether the body is still alive.
         alive: Arc<()>,
         #[pin]
@@ -91,6 +92,7 @@ pin_project! {
 pub(crate) fn script<const N: usize>(steps: [Step; N]) -> Script {
     Script {
         steps: steps.into(),
+        ended: false,
         alive: Arc::new(()),
         _pinned: PhantomPinned,
     }
@@ -110,12 +112,17 @@ impl Body for Script {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Piece>, BoxError>>> {
-        Poll::Ready(match self.project().steps.pop_front() {
+        let this = self.project();
+        Poll::Ready(match this.steps.pop_front() {
             Some(Step::Data(piece)) => Some(Ok(http_body::Frame::data(piece))),
             Some(Step::Trailers) => Some(Ok(http_body::Frame::trailers(HeaderMap::new()))),
             Some(Step::Fail(why)) => Some(Err(why.into())),
             Some(Step::Wait) => return Poll::Pending,
-            None => None,
+            None => {
+                assert!(!*this.ended, "polled after its end");
+                *this.ended = true;
+                None
+            }
         })
     }
 
