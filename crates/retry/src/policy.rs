@@ -259,5 +259,5 @@ impl<C> fmt::Debug for RetryPolicy<C> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
