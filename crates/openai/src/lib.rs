@@ -17,7 +17,7 @@
 //! let client = service_fn(|request: Request<Full<Bytes>>| async move {
 //!     assert_eq!(request.uri(), "https://api.openai.com/v1/chat/completions");
 //!     let answer = r#"{"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}]}"#;
-//!     Ok::<_, std::convert::Infallible>(Response::new(Full::from(answer)))
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
 //! });
 //!
 //! let provider = Provider::new(OpenAi::new("sk-1".into()).model("gpt-4o"), client);
