@@ -1,1 +1,134 @@
-//! Tower layers that keep LLM calls answered while providers fail.
+//! `Service<http::Request<Chat>>`: Tower layers that keep LLM calls answered while providers fail.
+//!
+//! Every piece is a crate of its own and works alone, over any [`tower::Service`]; this one gathers them behind
+//! features, and adds [`IntoTarget`], which makes a deployment's stack ready for a chain.
+//!
+//! ```text
+//!  AuditLayer           one record per request: opened here, closed at the true end
+//!  EdgeLayer            OpenAI's HTTP format ↔ http::Request<Chat>
+//!  DeadlineLayer        the time to a first token, for the whole chain
+//!  Fallback             asks one deployment after another, stops at the first committed answer
+//!    │ one small stack per deployment, each layer optional:
+//!    ├─ RetryLayer      tower's own, with RetryPolicy: only for failures where asking again helps
+//!    ├─ AttemptLayer    one row in the record per call
+//!    ├─ CooldownLayer   circuit breaker: every attempt is evidence, one probe at a time
+//!    ├─ TimeoutLayer    time to first token; idle time between chunks
+//!    ├─ PrimeLayer      holds the response until its first content: a failure in a 200 is still a failure
+//!    └─ Provider        OpenAi, Anthropic over any HTTP client; Bedrock over the AWS SDK
+//! ```
+//!
+//! The order matters. Cooldown is inside retry, so that each attempt is judged, and an opening circuit ends the
+//! retrying. Timeout is outside prime, so that an attempt's timeout is its time to first token. What is below
+//! retry is cloned for each request: [`IntoTarget::into_target`] boxes above it, once.
+//!
+#![cfg_attr(
+    all(feature = "fallback", feature = "prime", feature = "timeout", feature = "openai"),
+    doc = r##"
+```
+use backstop::openai::OpenAi;
+use backstop::{Body, BoxError, Chat, Deployment, Fallback, IntoTarget, PrimeLayer, Provider, TimeoutLayer};
+use bytes::Bytes;
+use http_body_util::Full;
+use std::time::Duration;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+# #[tokio::main(flavor = "current_thread")]
+# async fn main() -> Result<(), BoxError> {
+// Stands for an HTTP client: this one is down, the other answers.
+let down = service_fn(async |_: http::Request<Full<Bytes>>| {
+    Err::<http::Response<Full<Bytes>>, BoxError>("connection refused".into())
+});
+let up = service_fn(async |_: http::Request<Full<Bytes>>| {
+    let answer = r#"{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}"#;
+    Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::from(answer)))
+});
+
+let layers = || {
+    ServiceBuilder::new()
+        .layer(TimeoutLayer::first_token(Duration::from_secs(30)).idle(Duration::from_secs(15)))
+        .layer(PrimeLayer::new())
+};
+let chain = Fallback::in_order([
+    layers()
+        .service(Provider::new(OpenAi::new("sk-one".into()).model("gpt-4o"), down))
+        .into_target(Deployment::new("primary")),
+    layers()
+        .service(Provider::new(OpenAi::new("sk-two".into()).model("gpt-4o"), up))
+        .into_target(Deployment::new("second")),
+]);
+
+let answer = chain.oneshot(http::Request::new(Chat::user("Are you there?"))).await?;
+assert_eq!(answer.into_body().text().await?, "Hello");
+# Ok(())
+# }
+```
+"##
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use backstop_chat::{Body, Chat, Chunk, Dialect, InvalidChat, Provider, ProviderError};
+pub use backstop_core::{
+    BoxError, ByStatus, Classify, Deadline, Deployment, Exhausted, Failure, FailureKind, Failures, Ineligible,
+    LastResort, Outcome, Policy, Position, Trail, Usage, failure_of,
+};
+
+#[doc(no_inline)]
+pub use backstop_chat as chat;
+#[doc(no_inline)]
+pub use backstop_core as core;
+
+#[cfg(feature = "anthropic")]
+#[doc(no_inline)]
+pub use backstop_anthropic as anthropic;
+#[cfg(feature = "audit")]
+#[doc(no_inline)]
+pub use backstop_audit as audit;
+#[cfg(feature = "bedrock")]
+#[doc(no_inline)]
+pub use backstop_bedrock as bedrock;
+#[cfg(feature = "client")]
+#[doc(no_inline)]
+pub use backstop_client as client;
+#[cfg(feature = "cooldown")]
+#[doc(no_inline)]
+pub use backstop_cooldown as cooldown;
+#[cfg(feature = "edge")]
+#[doc(no_inline)]
+pub use backstop_edge as edge;
+#[cfg(feature = "fallback")]
+#[doc(no_inline)]
+pub use backstop_fallback as fallback;
+#[cfg(feature = "openai")]
+#[doc(no_inline)]
+pub use backstop_openai as openai;
+#[cfg(feature = "prime")]
+#[doc(no_inline)]
+pub use backstop_prime as prime;
+#[cfg(feature = "retry")]
+#[doc(no_inline)]
+pub use backstop_retry as retry;
+#[cfg(feature = "timeout")]
+#[doc(no_inline)]
+pub use backstop_timeout as timeout;
+
+#[cfg(feature = "audit")]
+pub use backstop_audit::{AttemptLayer, AuditLayer};
+#[cfg(feature = "cooldown")]
+pub use backstop_cooldown::{Circuits, CooldownConfig, CooldownLayer};
+#[cfg(feature = "edge")]
+pub use backstop_edge::EdgeLayer;
+#[cfg(feature = "fallback")]
+pub use backstop_fallback::{Fallback, Target};
+#[cfg(feature = "prime")]
+pub use backstop_prime::PrimeLayer;
+#[cfg(feature = "retry")]
+pub use backstop_retry::RetryPolicy;
+#[cfg(feature = "timeout")]
+pub use backstop_timeout::{DeadlineLayer, TimeoutLayer};
+#[cfg(feature = "retry")]
+pub use tower::retry::RetryLayer;
+
+#[cfg(feature = "fallback")]
+mod target;
+#[cfg(feature = "fallback")]
+pub use self::target::{ChatService, IntoTarget};

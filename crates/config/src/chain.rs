@@ -1,0 +1,203 @@
+//! Which deployments are asked for a model, in which order.
+
+use std::collections::BTreeMap;
+
+use crate::error::ConfigError;
+use crate::schema::{Config, Named};
+
+/// The deployments for one model: by index into the configuration's list, with their place in the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) model: std::sync::Arc<str>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One deployment of a chain. Those with the same `order` are arranged by the strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) deployment: usize,
+    pub(crate) order: u32,
+}
+
+/// What a name of a fallback list means.
+enum Target {
+    Group(Vec<usize>),
+    Deployment(usize),
+}
+
+/// Resolves every model's chain.
+pub(crate) fn resolve(config: &Config) -> Result<Vec<Chain>, ConfigError> {
+    let names = Names::of(config);
+    for list in &config.router.fallbacks {
+        names.find(&list.of)?;
+        for name in &list.then {
+            names.find(name)?;
+        }
+    }
+    for name in &config.router.default_fallbacks {
+        names.find(name)?;
+    }
+    refuse_cycles(config)?;
+    names.groups.keys().map(|group| chain(group, config, &names)).collect()
+}
+
+fn chain(group: &str, config: &Config, names: &Names<'_>) -> Result<Chain, ConfigError> {
+    let mut building = Building { config, names, steps: Vec::new(), tier: 0, visited: Vec::new() };
+    building.group(group)?;
+    for name in &config.router.default_fallbacks {
+        building.name(name)?;
+    }
+    Ok(Chain { model: group.into(), steps: building.steps })
+}
+
+struct Building<'a> {
+    config: &'a Config,
+    names: &'a Names<'a>,
+    steps: Vec<Step>,
+    tier: u32,
+    visited: Vec<String>,
+}
+
+impl<'a> Building<'a> {
+    /// The deployments of a group, then what its fallback lists name.
+    fn group(&mut self, group: &str) -> Result<(), ConfigError> {
+        let members = &self.names.groups[group];
+        // Members with an explicit order come first, each order a tier of its own.
+        let mut ordered: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        let mut free = Vec::new();
+        for index in members {
+            let deployment = &self.config.deployments[*index];
+            match deployment.order {
+                Some(order) => ordered.entry(order).or_default().push(*index),
+                None if self.is_named_by_a_sibling(*index, members) => {}
+                None => free.push(*index),
+            }
+        }
+        for tier in ordered.into_values() {
+            self.tier(&tier);
+        }
+        self.tier(&free);
+        for index in members {
+            let deployment = &self.config.deployments[*index];
+            for name in [&deployment.name, &deployment.id] {
+                self.lists_of(name)?;
+            }
+        }
+        self.lists_of(group)
+    }
+
+    /// A deployment that the list of another member names comes where that list says.
+    fn is_named_by_a_sibling(&self, index: usize, members: &[usize]) -> bool {
+        self.config.router.fallbacks.iter().any(|list| {
+            let of_a_sibling = members.iter().any(|sibling| *sibling != index && self.names.is(&list.of.name, *sibling));
+            of_a_sibling && list.then.iter().any(|name| self.names.is(&name.name, index))
+        })
+    }
+
+    fn lists_of(&mut self, of: &str) -> Result<(), ConfigError> {
+        if self.visited.iter().any(|visited| visited == of) {
+            return Ok(());
+        }
+        self.visited.push(of.to_owned());
+        let config = self.config;
+        for list in config.router.fallbacks.iter().filter(|list| list.of.name == of) {
+            for name in &list.then {
+                self.name(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &Named) -> Result<(), ConfigError> {
+        match self.names.find(name)? {
+            Target::Group(_) => self.group(&name.name),
+            Target::Deployment(index) => {
+                self.tier(&[index]);
+                self.lists_of(&name.name)
+            }
+        }
+    }
+
+    /// Adds a tier of those that are not in the chain yet.
+    fn tier(&mut self, deployments: &[usize]) {
+        let order = self.tier;
+        for index in deployments {
+            if !self.steps.iter().any(|step| step.deployment == *index) {
+                self.steps.push(Step { deployment: *index, order });
+                self.tier = order + 1;
+            }
+        }
+    }
+}
+
+/// The names that a fallback list may use.
+struct Names<'a> {
+    config: &'a Config,
+    groups: BTreeMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(config: &'a Config) -> Self {
+        let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, deployment) in config.deployments.iter().enumerate() {
+            groups.entry(&*deployment.group).or_default().push(index);
+        }
+        Self { config, groups }
+    }
+
+    fn is(&self, name: &str, index: usize) -> bool {
+        let deployment = &self.config.deployments[index];
+        !self.groups.contains_key(name) && (&*deployment.name == name || &*deployment.id == name)
+    }
+
+    fn find(&self, named: &Named) -> Result<Target, ConfigError> {
+        if let Some(members) = self.groups.get(named.name.as_str()) {
+            return Ok(Target::Group(members.clone()));
+        }
+        let found = (0..self.config.deployments.len()).find(|index| self.is(&named.name, *index));
+        found.map(Target::Deployment).ok_or_else(|| {
+            let deployments = &self.config.deployments;
+            let known = self.groups.keys().copied().chain(deployments.iter().map(|deployment| &*deployment.name));
+            let message = format!("`{}` is no model name and no deployment of `model_list`", named.name);
+            ConfigError::at(named.place, message).nearest(&named.name, known)
+        })
+    }
+}
+
+/// A list that leads back to its own name would promise what cannot be: each deployment is asked once.
+fn refuse_cycles(config: &Config) -> Result<(), ConfigError> {
+    for list in &config.router.fallbacks {
+        let mut path = vec![list.of.name.as_str()];
+        if let Some(place) = leads_back(config, &list.of.name, &list.of.name, &mut path) {
+            let path = path.join(" → ");
+            return Err(ConfigError::at(place, format!("`fallbacks` go round in a circle: {path}"))
+                .help("take one of them out"));
+        }
+    }
+    Ok(())
+}
+
+fn leads_back<'a>(
+    config: &'a Config,
+    from: &str,
+    to: &str,
+    path: &mut Vec<&'a str>,
+) -> Option<crate::error::Place> {
+    for list in config.router.fallbacks.iter().filter(|list| list.of.name == from) {
+        for name in &list.then {
+            if name.name == to {
+                path.push(&name.name);
+                return Some(name.place);
+            }
+            if path.contains(&name.name.as_str()) {
+                continue;
+            }
+            path.push(&name.name);
+            if let Some(place) = leads_back(config, &name.name, to, path) {
+                return Some(place);
+            }
+            path.pop();
+        }
+    }
+    None
+}

@@ -1,0 +1,46 @@
+//! A configuration for somebody who has keys and no file.
+
+use std::fmt::Write;
+
+use crate::error::ConfigError;
+use crate::source::Environment;
+
+/// The variables that say that a provider can be asked, and the model that is asked then.
+const PROVIDERS: [(&str, &str); 3] = [
+    ("OPENAI_API_KEY", "openai/gpt-4o"),
+    ("ANTHROPIC_API_KEY", "anthropic/claude-sonnet-4-6"),
+    ("AWS_ACCESS_KEY_ID", "bedrock/us.anthropic.claude-sonnet-4-6"),
+];
+
+pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError> {
+    let mut text = String::from("model_list:\n");
+    let mut found = false;
+    for (variable, model) in PROVIDERS {
+        let is_bedrock = variable.starts_with("AWS");
+        let set = environment.variable(variable).is_some()
+            || is_bedrock && environment.variable("AWS_PROFILE").is_some();
+        if !set {
+            continue;
+        }
+        found = true;
+        let _ = write!(text, "  - model_name: default\n    litellm_params:\n      model: {model}\n");
+        if is_bedrock {
+            // The SDK finds the credentials; it needs a region to find the endpoint.
+            let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+                .into_iter()
+                .find_map(|name| environment.variable(name))
+                .unwrap_or_else(|| "us-east-1".to_owned());
+            let _ = writeln!(text, "      aws_region_name: {region}");
+        } else {
+            let _ = writeln!(text, "      api_key: os.environ/{variable}");
+        }
+    }
+    if found {
+        return Ok(text);
+    }
+    Err(ConfigError::new(
+        "there is no configuration and no provider: set OPENAI_API_KEY, ANTHROPIC_API_KEY or AWS_ACCESS_KEY_ID, \
+         or name a file with --config",
+    )
+    .help("to see it work without any key, run `backstop demo`"))
+}

@@ -1,0 +1,125 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use backstop::cooldown::Circuits;
+use backstop::{Body, BoxError, Chat, Failure, FailureKind};
+use backstop_core::Reach;
+use futures_util::future::Either;
+use http::{Request, Response};
+use tower::Service;
+
+use crate::build::{self, BuildError, DeploymentCircuits, Stack, State};
+use crate::error::nearest;
+use crate::schema::Config;
+
+/// The running stacks of a configuration: a service that answers each chat by the chain of its model.
+///
+/// Clones share the stacks. It is always ready. A request goes to the end on the stack that it began on, whatever
+/// is reloaded meanwhile.
+///
+/// # Errors
+///
+/// A model that is not configured is a refusal of kind `ModelNotFound`; else what the chain says.
+#[derive(Clone)]
+pub struct Live {
+    table: Arc<ArcSwap<Table>>,
+    state: Arc<State>,
+}
+
+/// Every model's stack.
+pub(crate) struct Table {
+    models: HashMap<Arc<str>, (Stack, Vec<DeploymentCircuits>)>,
+    names: Vec<Arc<str>>,
+}
+
+impl Table {
+    pub(crate) fn new(models: HashMap<Arc<str>, (Stack, Vec<DeploymentCircuits>)>) -> Self {
+        let mut names: Vec<_> = models.keys().cloned().collect();
+        names.sort();
+        Self { models, names }
+    }
+}
+
+impl Live {
+    /// Builds every stack.
+    ///
+    /// # Errors
+    ///
+    /// If this machine lacks what they need, such as certificate authorities.
+    pub async fn start(config: &Config) -> Result<Self, BuildError> {
+        let state = State::new();
+        let table = build::table(config, &state).await?;
+        Ok(Self { table: Arc::new(ArcSwap::from_pointee(table)), state: Arc::new(state) })
+    }
+
+    /// Swaps the stacks for those of another configuration. On an error the old ones stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn reload(&self, config: &Config) -> Result<(), BuildError> {
+        let table = build::table(config, &self.state).await?;
+        self.table.store(Arc::new(table));
+        Ok(())
+    }
+
+    /// The names of the configured models, in alphabetical order.
+    #[must_use]
+    pub fn models(&self) -> Vec<Arc<str>> {
+        self.table.load().names.clone()
+    }
+
+    /// Whether any model has a deployment that is not resting.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let table = self.table.load();
+        table.models.values().any(|(_, deployments)| deployments.iter().any(|circuits| !circuits.is_resting()))
+    }
+
+    /// The circuits of all deployments.
+    #[must_use]
+    pub fn circuits(&self) -> &Circuits {
+        &self.state.circuits
+    }
+}
+
+/// The future of [`Live`].
+pub type LiveFuture =
+    Either<Ready<Result<Response<Body>, BoxError>>, <Stack as Service<Request<Chat>>>::Future>;
+
+impl Service<Request<Chat>> for Live {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = LiveFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Chat>) -> LiveFuture {
+        let table = self.table.load();
+        match table.models.get(request.body().model()) {
+            // A chain is always ready, and cheap to clone.
+            Some((stack, _)) => Either::Right(stack.clone().call(request)),
+            None => Either::Left(ready(Err(unknown(request.body().model(), &table.names).into()))),
+        }
+    }
+}
+
+fn unknown(model: &str, names: &[Arc<str>]) -> Failure {
+    let detail = match nearest(model, names.iter().map(|name| &**name)) {
+        Some(near) => format!("the model `{model}` is not configured here; did you mean `{near}`?"),
+        None => format!("the model `{model}` is not configured here; GET /v1/models lists those that are"),
+    };
+    Failure::new(FailureKind::ModelNotFound).with_reach(Reach::Refused).with_detail(detail)
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("models", &self.table.load().names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! Which provider a deployment's model string means, and what that provider needs.
+
+use crate::error::{ConfigError, Place, nearest};
+use crate::read::Section;
+use crate::schema::{AwsCredentials, BedrockConfig, ProviderConfig};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    OpenAi,
+    Anthropic,
+    Bedrock,
+}
+
+const PREFIXES: [(&str, Prefix); 3] =
+    [("openai", Prefix::OpenAi), ("anthropic", Prefix::Anthropic), ("bedrock", Prefix::Bedrock)];
+
+/// Prefixes of LiteLLM's that we know of and do not have.
+const LATER: [&str; 17] = [
+    "azure", "cohere", "deepseek", "fireworks_ai", "gemini", "groq", "huggingface", "hosted_vllm", "mistral",
+    "ollama", "ollama_chat", "openai_compatible", "openrouter", "perplexity", "together_ai", "vertex_ai", "xai",
+];
+
+/// How the models of a provider are named, for strings without a prefix.
+const BARE: [(&str, Prefix); 13] = [
+    ("gpt-", Prefix::OpenAi),
+    ("chatgpt-", Prefix::OpenAi),
+    ("o1", Prefix::OpenAi),
+    ("o3", Prefix::OpenAi),
+    ("o4", Prefix::OpenAi),
+    ("claude-", Prefix::Anthropic),
+    ("anthropic.", Prefix::Bedrock),
+    ("amazon.", Prefix::Bedrock),
+    ("meta.", Prefix::Bedrock),
+    ("us.", Prefix::Bedrock),
+    ("eu.", Prefix::Bedrock),
+    ("apac.", Prefix::Bedrock),
+    ("global.", Prefix::Bedrock),
+];
+
+/// Splits `provider/model`.
+pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), ConfigError> {
+    let known = || PREFIXES.iter().map(|(prefix, _)| *prefix);
+    let Some((prefix, model)) = name.split_once('/') else {
+        return match BARE.iter().find(|(start, _)| name.starts_with(start)) {
+            Some((_, prefix)) => Ok((*prefix, name.to_owned())),
+            None => {
+                let message = format!("the model `{name}` does not say which provider serves it");
+                let all = known().map(|prefix| format!("{prefix}/{name}")).collect::<Vec<_>>().join(", ");
+                Err(ConfigError::at(place, message).help(format!("write one of {all}")))
+            }
+        };
+    };
+    if model.is_empty() {
+        return Err(ConfigError::at(place, format!("the model `{name}` has a provider but no model")));
+    }
+    if let Some((_, found)) = PREFIXES.iter().find(|(known, _)| *known == prefix) {
+        return Ok((*found, model.to_owned()));
+    }
+    if LATER.contains(&prefix) {
+        let message = format!("the provider `{prefix}` of `{name}` is not supported yet");
+        let help = "a server that speaks OpenAI's format is reached as `openai/…` with `api_base`";
+        return Err(ConfigError::at(place, message).help(help));
+    }
+    let all = known().collect::<Vec<_>>().join(", ");
+    let error = ConfigError::at(place, format!("unknown provider `{prefix}` in `{name}`; there are {all}"));
+    Err(match nearest(prefix, known().chain(LATER)) {
+        Some(near) => error.help(format!("did you mean `{near}/{model}`?")),
+        None => error,
+    })
+}
+
+/// Reads what the provider needs.
+pub(crate) fn read(prefix: Prefix, params: &mut Section<'_>) -> Result<ProviderConfig, ConfigError> {
+    let place = params.place();
+    let key = params.secret("api_key")?;
+    let base = params.text("api_base")?;
+    if let Some((base, place)) = &base {
+        check_url("api_base", base, *place)?;
+    }
+    let missing = |provider: &str, variable: &str| {
+        ConfigError::at(place, format!("`api_key` is missing for a deployment at {provider}"))
+            .help(format!("write `api_key: os.environ/{variable}`"))
+    };
+    let base = base.map(|(base, _)| base);
+    let variable = |name| params.environment().variable(name).map(Into::into);
+    match prefix {
+        Prefix::OpenAi => {
+            let key = key.or_else(|| variable("OPENAI_API_KEY"));
+            // A server of one's own may need no key; OpenAI's does.
+            if key.is_none() && base.is_none() {
+                return Err(missing("OpenAI", "OPENAI_API_KEY"));
+            }
+            let organization = params.text("organization")?.map(|(text, _)| text);
+            Ok(ProviderConfig::OpenAi { key, base, organization })
+        }
+        Prefix::Anthropic => {
+            let key = key
+                .or_else(|| variable("ANTHROPIC_API_KEY"))
+                .ok_or_else(|| missing("Anthropic", "ANTHROPIC_API_KEY"))?;
+            Ok(ProviderConfig::Anthropic { key, base })
+        }
+        Prefix::Bedrock => bedrock(params, base),
+    }
+}
+
+fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderConfig, ConfigError> {
+    let place = params.place();
+    let environment = params.environment();
+    let endpoint = match params.text("aws_bedrock_runtime_endpoint")? {
+        Some((endpoint, place)) => {
+            check_url("aws_bedrock_runtime_endpoint", &endpoint, place)?;
+            Some(endpoint)
+        }
+        None => base,
+    };
+    let region = params
+        .text("aws_region_name")?
+        .map(|(region, _)| region)
+        .or_else(|| environment.variable("AWS_REGION"))
+        .or_else(|| environment.variable("AWS_DEFAULT_REGION"))
+        .ok_or_else(|| {
+            ConfigError::at(place, "`aws_region_name` is missing for a deployment at Bedrock")
+                .help("write `aws_region_name: us-east-1`, or set AWS_REGION")
+        })?;
+    let access_key_id = params.secret("aws_access_key_id")?;
+    let secret_access_key = params.secret("aws_secret_access_key")?;
+    let session_token = params.secret("aws_session_token")?;
+    let credentials = match (access_key_id, secret_access_key) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            Some(AwsCredentials { access_key_id, secret_access_key, session_token })
+        }
+        (None, None) if session_token.is_none() => None,
+        _ => {
+            let message = "`aws_access_key_id` and `aws_secret_access_key` go together";
+            return Err(ConfigError::at(place, message).help("give both, or neither for AWS's default chain"));
+        }
+    };
+    Ok(ProviderConfig::Bedrock(BedrockConfig { region, endpoint, credentials }))
+}
+
+fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
+    let sound = url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+    });
+    if sound {
+        return Ok(());
+    }
+    // The value is not shown: somebody may have put a key there.
+    Err(ConfigError::at(place, format!("`{key}` must be a URL such as https://host/v1, without a query")))
+}

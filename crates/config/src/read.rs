@@ -1,0 +1,219 @@
+//! Reads typed values out of a document, and refuses what nobody reads.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::document::{Key, Node, Value};
+use crate::error::{ConfigError, Place};
+use crate::source::Environment;
+
+/// A section of the document. Each key is taken once; [`finish`](Section::finish) refuses the ones that are left.
+pub(crate) struct Section<'a> {
+    name: &'static str,
+    place: Place,
+    entries: Vec<(Key, Node)>,
+    known: Vec<&'static str>,
+    environment: &'a Environment,
+}
+
+impl<'a> Section<'a> {
+    pub(crate) fn of(node: Node, name: &'static str, environment: &'a Environment) -> Result<Self, ConfigError> {
+        let place = node.place;
+        let entries = match node.value {
+            Value::Map(entries) => entries,
+            Value::Null => Vec::new(),
+            other => {
+                let message = format!("`{name}` must be a mapping, but is {}", other.kind());
+                return Err(ConfigError::at(place, message));
+            }
+        };
+        for (index, (key, _)) in entries.iter().enumerate() {
+            if entries[..index].iter().any(|(earlier, _)| earlier.name == key.name) {
+                return Err(ConfigError::at(key.place, format!("`{}` appears twice in `{name}`", key.name)));
+            }
+        }
+        Ok(Self { name, place, entries, known: Vec::new(), environment })
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(crate) fn environment(&self) -> &'a Environment {
+        self.environment
+    }
+
+    /// The node under `key`; absent and `null` are the same.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Node> {
+        self.known.push(key);
+        let index = self.entries.iter().position(|(entry, _)| entry.name == key)?;
+        let (_, node) = self.entries.remove(index);
+        (!matches!(node.value, Value::Null)).then_some(node)
+    }
+
+    pub(crate) fn section(&mut self, key: &'static str) -> Result<Option<Section<'a>>, ConfigError> {
+        let environment = self.environment;
+        self.take(key).map(|node| Section::of(node, key, environment)).transpose()
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<(String, Place)>, ConfigError> {
+        let environment = self.environment;
+        self.take(key).map(|node| text(node, key, environment)).transpose()
+    }
+
+    pub(crate) fn required_text(&mut self, key: &'static str) -> Result<(String, Place), ConfigError> {
+        self.text(key)?
+            .ok_or_else(|| ConfigError::at(self.place, format!("`{key}` is missing in `{}`", self.name)))
+    }
+
+    pub(crate) fn secret(&mut self, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
+        self.text(key)?
+            .map(|(text, place)| {
+                if text.is_empty() {
+                    return Err(ConfigError::at(place, format!("`{key}` is empty")));
+                }
+                Ok(SecretString::from(text))
+            })
+            .transpose()
+    }
+
+    pub(crate) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
+        self.take(key)
+            .map(|node| match node.value {
+                Value::Bool(flag) => Ok(flag),
+                other => Err(ConfigError::at(node.place, format!("`{key}` must be true or false, but is {}", other.kind()))),
+            })
+            .transpose()
+    }
+
+    pub(crate) fn count(&mut self, key: &'static str) -> Result<Option<u32>, ConfigError> {
+        self.take(key)
+            .map(|node| match node.value {
+                Value::Integer(number) if u32::try_from(number).is_ok() => Ok(number as u32),
+                _ => Err(ConfigError::at(node.place, format!("`{key}` must be a whole number of 0 or more"))),
+            })
+            .transpose()
+    }
+
+    /// A duration in seconds, whole or fractional.
+    pub(crate) fn seconds(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        self.take(key)
+            .map(|node| {
+                let seconds = match node.value {
+                    Value::Integer(number) => number as f64,
+                    Value::Float(number) => number,
+                    _ => f64::NAN,
+                };
+                // A year is longer than anybody waits, and short enough for every clock.
+                if (0.0..=31_536_000.0).contains(&seconds) {
+                    Ok(Duration::from_secs_f64(seconds))
+                } else {
+                    let message = format!("`{key}` must be a number of seconds, 0 or more");
+                    Err(ConfigError::at(node.place, message))
+                }
+            })
+            .transpose()
+    }
+
+    /// A duration in seconds that must not be zero.
+    pub(crate) fn positive_seconds(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        let place = self.entries.iter().find(|(entry, _)| entry.name == key).map(|(_, node)| node.place);
+        match (self.seconds(key)?, place) {
+            (Some(Duration::ZERO), Some(place)) => {
+                Err(ConfigError::at(place, format!("`{key}` must be more than 0 seconds")))
+            }
+            (seconds, _) => Ok(seconds),
+        }
+    }
+
+    /// One word of a closed set; hyphens and underscores are the same.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let Some((word, place)) = self.text(key)? else { return Ok(None) };
+        choose(key, &word, place, choices).map(Some)
+    }
+
+    pub(crate) fn list(&mut self, key: &'static str) -> Result<Option<(Vec<Node>, Place)>, ConfigError> {
+        self.take(key)
+            .map(|node| match node.value {
+                Value::List(list) => Ok((list, node.place)),
+                other => Err(ConfigError::at(node.place, format!("`{key}` must be a list, but is {}", other.kind()))),
+            })
+            .transpose()
+    }
+
+    /// A list of words of a closed set.
+    pub(crate) fn choices<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Result<Option<Vec<T>>, ConfigError> {
+        let Some((list, _)) = self.list(key)? else { return Ok(None) };
+        let environment = self.environment;
+        list.into_iter()
+            .map(|node| {
+                // `5xx` is text, but `429` would be a number: both are words here.
+                let (word, place) = match node.value {
+                    Value::Integer(number) => (number.to_string(), node.place),
+                    _ => text(node, key, environment)?,
+                };
+                choose(key, &word, place, choices)
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Some)
+    }
+
+    /// Keys that exist, but not in this version.
+    pub(crate) fn refuse(&mut self, keys: &[&'static str], why: &str) -> Result<(), ConfigError> {
+        for key in keys {
+            self.known.push(key);
+            if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| entry.name == *key) {
+                let message = format!("`{key}` in `{}` {why}", self.name);
+                return Err(ConfigError::at(entry.place, message).help("remove the key"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that nobody took.
+    pub(crate) fn finish(self) -> Result<(), ConfigError> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((key, _)) if crate::keys::LITELLM.contains(&key.name.as_str()) => {
+                let message = format!("`{}` is a LiteLLM key that is not supported yet", key.name);
+                Err(ConfigError::at(key.place, message).help("remove the key"))
+            }
+            Some((key, _)) => Err(ConfigError::at(key.place, format!("unknown key `{}` in `{}`", key.name, self.name))
+                .nearest(&key.name, self.known.iter().copied())),
+        }
+    }
+}
+
+/// Text, or what it refers to: `os.environ/NAME`, `file:/path`.
+pub(crate) fn text(node: Node, key: &str, environment: &Environment) -> Result<(String, Place), ConfigError> {
+    let place = node.place;
+    match node.value {
+        Value::Text(text) => Ok((environment.resolve(text).map_err(|message| ConfigError::at(place, message))?, place)),
+        other => {
+            let error = ConfigError::at(place, format!("`{key}` must be text, but is {}", other.kind()));
+            Err(match other {
+                Value::Integer(_) | Value::Float(_) | Value::Bool(_) => error.help("put it in quotes"),
+                _ => error,
+            })
+        }
+    }
+}
+
+fn choose<T: Copy>(key: &str, word: &str, place: Place, choices: &[(&'static str, T)]) -> Result<T, ConfigError> {
+    let plain = word.replace('-', "_");
+    choices.iter().find(|(name, _)| *name == plain).map(|(_, value)| *value).ok_or_else(|| {
+        let names = choices.iter().map(|(name, _)| *name);
+        let all = names.clone().collect::<Vec<_>>().join(", ");
+        let error = ConfigError::at(place, format!("`{word}` is not a value of `{key}`, which takes {all}"));
+        error.nearest(&plain, names)
+    })
+}

@@ -1,0 +1,106 @@
+//! What a configuration amounts to, for people.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chain::{self, Chain};
+use crate::schema::{Config, Strategy};
+
+/// The deployments of one model, as they will be tried.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChainView {
+    /// The model's name for callers.
+    pub model: Arc<str>,
+    /// How deployments of the same order are arranged.
+    pub strategy: &'static str,
+    /// The deployments.
+    pub steps: Vec<StepView>,
+    /// How long it takes at the most until the last of them has failed, if the deadline did not end it.
+    pub worst_case: Duration,
+    /// When the deadline ends it.
+    pub deadline: Duration,
+}
+
+/// One deployment of a chain.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StepView {
+    /// Its place: those with the same number are arranged by the strategy.
+    pub order: u32,
+    /// The deployment's id.
+    pub id: Arc<str>,
+    /// The provider.
+    pub provider: &'static str,
+    /// The provider's name of the model.
+    pub model: Arc<str>,
+    /// The region, where it is known.
+    pub region: Option<String>,
+    /// The time that one attempt has to its first token.
+    pub timeout: Duration,
+}
+
+pub(crate) fn chains(config: &Config) -> Vec<ChainView> {
+    // Parsing has resolved them before, so they resolve.
+    chain::resolve(config).unwrap_or_default().iter().map(|chain| view(chain, config)).collect()
+}
+
+fn view(chain: &Chain, config: &Config) -> ChainView {
+    let router = &config.router;
+    let steps: Vec<StepView> = chain
+        .steps
+        .iter()
+        .map(|step| {
+            let deployment = &config.deployments[step.deployment];
+            StepView {
+                order: step.order,
+                id: Arc::clone(&deployment.id),
+                provider: deployment.provider.name(),
+                model: Arc::clone(&deployment.model),
+                region: deployment.provider.region().map(str::to_owned),
+                timeout: deployment.timeout.unwrap_or(router.timeout),
+            }
+        })
+        .collect();
+    // Every deployment once, and every repeat on the slowest of them after the longest pause.
+    let slowest = steps.iter().map(|step| step.timeout).max().unwrap_or_default();
+    let once: Duration = steps.iter().map(|step| step.timeout).sum();
+    let repeats = slowest.saturating_add(router.patience).saturating_mul(router.num_retries);
+    ChainView {
+        model: Arc::clone(&chain.model),
+        strategy: match router.strategy {
+            Strategy::InOrder => "in order",
+            Strategy::Weighted => "weighted shuffle",
+            Strategy::LeastBusy => "least busy",
+        },
+        steps,
+        worst_case: once.saturating_add(repeats),
+        deadline: router.deadline,
+    }
+}
+
+impl fmt::Display for ChainView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({})", self.model, self.strategy)?;
+        let width = self.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0);
+        for step in &self.steps {
+            let region = step.region.as_deref().unwrap_or("-");
+            writeln!(
+                f,
+                "  {:>2}. {:width$}  {:9}  {}  region {region}  timeout {:?}",
+                step.order + 1,
+                step.id,
+                step.provider,
+                step.model,
+                step.timeout,
+            )?;
+        }
+        write!(f, "  worst case {:?}", self.worst_case)?;
+        if self.worst_case > self.deadline {
+            write!(f, ", which the deadline ends after {:?}: late deployments get a smaller share", self.deadline)
+        } else {
+            write!(f, ", within the deadline of {:?}", self.deadline)
+        }
+    }
+}
