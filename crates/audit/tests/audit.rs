@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backstop_audit::{
     AttemptLayer, Audit, AuditBody, AuditLayer, AuditUnavailable, ChannelSink, ChannelSlot,
-    JsonLines, Record,
+    JsonLines, JsonLinesSlot, Record,
 };
 use backstop_core::{
     Ask, BoxError, Deployment, Failure, FailureKind, Outcome, Reach, Trail, failure_of,
@@ -400,4 +400,6 @@ fn types_that_travel_between_threads_can() {
     travels::<AuditLayer<ChannelSink>>();
     travels::<Audit<(), JsonLines>>();
     travels::<AttemptLayer>();
+    fn is_sent<T: Send>() {}
+    is_sent::<AuditBody<Full<Bytes>, JsonLinesSlot>>();
 }

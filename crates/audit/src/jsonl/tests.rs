@@ -1,5 +1,8 @@
 use std::collections::HashSet;
+use std::error::Error;
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Condvar;
 
 use backstop_core::{BoxError, Outcome, Trail};
@@ -11,7 +14,7 @@ use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
-use super::segment::Segment;
+use super::segment::{Directory, Segment};
 use super::*;
 use crate::{AuditLayer, End, Seen};
 
