@@ -1,7 +1,12 @@
 //! The simulator's own endpoints, under `/_sim`.
 
 use crate::{
-    body::ScriptBody, faults::Outage, journal::Entry, plan::Plan, provider::Provider, script::text,
+    body::ScriptBody,
+    faults::Outage,
+    journal::Entry,
+    plan::Plan,
+    provider::{Provider, decoded},
+    script::text,
     server::World,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request};
@@ -30,9 +35,9 @@ pub(crate) fn answer(world: &World, parts: &request::Parts, body: &[u8]) -> Resp
             reply(StatusCode::OK, &json!({}))
         }
         (&Method::GET, "/text") => {
-            let model = parts.uri.query().unwrap_or_default();
-            match Plan::of(model) {
-                Ok(_) => reply(StatusCode::OK, &json!({"text": text(model)})),
+            let model = decoded(parts.uri.query().unwrap_or_default());
+            match Plan::of(&model) {
+                Ok(_) => reply(StatusCode::OK, &json!({"text": text(&model)})),
                 Err(unknown) => reply(
                     StatusCode::BAD_REQUEST,
                     &json!({"error": {"message": unknown.to_string()}}),

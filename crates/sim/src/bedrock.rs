@@ -5,7 +5,7 @@ mod check;
 use crate::{
     answer::{Answer, Ask, Stop},
     plan::Kind,
-    provider::{Api, Failure, Frame, Frames, Provider, Report, put},
+    provider::{Api, Failure, Frame, Frames, Provider, Report, decoded, put},
     script::escape,
 };
 use aws_smithy_eventstream::frame::write_message_to;
@@ -184,21 +184,6 @@ impl Api for Bedrock {
     }
 }
 
-/// A path segment without its percent escapes.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%')
-            .then(|| std::str::from_utf8(tail.get(..2)?).ok())
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 fn event(frames: &mut Frames, content: bool, name: &'static str, payload: String) {
     let headers = [
         (":event-type", name),
@@ -309,8 +294,6 @@ mod tests {
             (model.as_str(), stream),
             ("anthropic.claude-sonnet-4-6-v1:0+429=2", true)
         );
-        assert_eq!(decoded("a%2"), "a%2");
-        assert_eq!(decoded("%zz%"), "%zz%");
         assert!(Bedrock::call("/model/x/invoke", &Value::Null).is_none());
     }
 }

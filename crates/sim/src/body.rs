@@ -191,3 +191,79 @@ impl Body for ScriptBody {
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Provider, journal::Entry};
+    use http_body_util::BodyExt;
+    use tokio::time::Instant;
+
+    fn exchange() -> (Arc<Journal>, Exchange) {
+        let journal = Arc::new(Journal::new());
+        let seq = journal.open(|seq| Entry::sample(seq, Provider::OpenAi, Bytes::new()));
+        let exchange = Exchange::new(Arc::clone(&journal), Arc::default(), seq);
+        (journal, exchange)
+    }
+
+    fn progress(journal: &Journal) -> Progress {
+        journal.entries()[0].progress
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_waits_and_is_finished_with_its_last_bytes() {
+        let (journal, exchange) = exchange();
+        let steps = vec![
+            Step::Wait(Duration::from_secs(2)),
+            Step::Send("a".into()),
+            Step::Wait(Duration::from_secs(3)),
+            Step::Send("b".into()),
+        ];
+        let mut body = ScriptBody::new(steps, None, Some(exchange));
+        let start = Instant::now();
+        let since = || Instant::now().saturating_duration_since(start).as_secs();
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "a"
+        );
+        assert_eq!((since(), progress(&journal)), (2, Progress::Open));
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "b"
+        );
+        assert_eq!((since(), progress(&journal)), (5, Progress::Finished));
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_body_sends_its_keep_alive_until_it_is_dropped() {
+        let (journal, exchange) = exchange();
+        let ping = Some((Duration::from_secs(1), Bytes::from_static(b"ping")));
+        let mut body = ScriptBody::new(vec![Step::Stall(ping)], None, Some(exchange));
+        let start = Instant::now();
+        for second in 1..4 {
+            assert_eq!(
+                body.frame().await.unwrap().unwrap().into_data().unwrap(),
+                "ping"
+            );
+            assert_eq!(
+                Instant::now().saturating_duration_since(start).as_secs(),
+                second
+            );
+        }
+        drop(body);
+        assert_eq!(progress(&journal), Progress::ClientGone);
+    }
+
+    #[tokio::test]
+    async fn a_reset_throws_the_switch_of_its_connection_and_sends_nothing() {
+        let (journal, exchange) = exchange();
+        let line = Arc::clone(&exchange.line);
+        let mut body = ScriptBody::new(vec![Step::Reset], None, Some(exchange));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
+        assert!(line.is_reset());
+        assert_eq!(progress(&journal), Progress::Cut);
+    }
+}

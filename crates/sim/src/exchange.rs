@@ -11,7 +11,7 @@ use crate::{
     plan::{Break, Kind, Plan, Shape, Silence},
     provider::{Api, Failure},
     server::{Line, World},
-    steps::{streamed, whole},
+    steps::{cut_at, streamed, whole},
 };
 use bytes::Bytes;
 use http::{
@@ -169,6 +169,10 @@ async fn reply<A: Api>(mut ask: Ask, exchange: Exchange) -> Response<ScriptBody>
             pause(plan.ttft + plan.slow * each).await;
             piece(JSON, bytes)
         }
+    };
+    let steps = match plan.cut_at {
+        Some(bytes) => cut_at(steps, bytes),
+        None => steps,
     };
     respond::<A>(
         exchange,

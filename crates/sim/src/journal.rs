@@ -69,6 +69,23 @@ impl Entry {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    #[cfg(test)]
+    pub(crate) fn sample(seq: u64, provider: Provider, body: Bytes) -> Self {
+        Self {
+            seq,
+            provider,
+            path: "/".to_owned(),
+            model: "m".to_owned(),
+            stream: false,
+            body,
+            content_length: None,
+            has_key: true,
+            key_ok: true,
+            status: None,
+            progress: Progress::Open,
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "seq": self.seq,
@@ -181,5 +198,26 @@ impl Journal {
         self.log
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_when_the_bodies_hold_too_much() {
+        let journal = Journal::new();
+        let body = Bytes::from(vec![0; MAX_BYTES / 4]);
+        for _ in 0..6 {
+            journal.open(|seq| Entry::sample(seq, Provider::OpenAi, body.clone()));
+        }
+        let seqs: Vec<_> = journal.entries().iter().map(|entry| entry.seq).collect();
+        assert_eq!(seqs, [3, 4, 5, 6]);
+        // An exchange whose entry is gone ends without a trace.
+        journal.update(1, |entry| entry.progress = Progress::Finished);
+        journal.clear();
+        journal.open(|seq| Entry::sample(seq, Provider::OpenAi, body));
+        assert_eq!(journal.entries()[0].seq, 7);
     }
 }

@@ -31,6 +31,7 @@
 //! | `hang` `reset` | accepts and never answers; resets the connection instead of answering |
 //! | `latency=ms` `ttft=ms` `slow=ms` | waits before the headers, before the first chunk, before each chunk |
 //! | `stall=n` `ping=ms` | falls silent after n chunks; keeps the connection alive while it waits |
+//! | `cutat=n` | connection reset after n bytes of the body |
 //! | `cut=n` `eof=n` `error=n` | after n chunks: connection reset, clean end without the terminal, error frame (of the kind of `500`, `429`, … if one is named as well) |
 //! | `garbage` `html` `empty` `truncated` `wrongtype` | a 200 with no answer in it; closed in the middle; JSON where a stream was asked for, `text/plain` where JSON was |
 //! | `nodone` `crlf` `comments` `split` | harmless oddities of a stream: no `[DONE]`, CRLF line ends, comment lines, chunks that end anywhere |

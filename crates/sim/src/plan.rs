@@ -28,6 +28,7 @@ pub const KNOWN: &[&str] = &[
     "ping=ms",
     "stall=after",
     "cut=after",
+    "cutat=bytes",
     "eof=after",
     "error=after",
     "garbage",
@@ -154,6 +155,8 @@ pub(crate) struct Plan {
     pub(crate) silence: Option<Silence>,
     pub(crate) shape: Option<Shape>,
     pub(crate) breaks: Option<(Break, usize)>,
+    /// A reset after so many bytes of the body.
+    pub(crate) cut_at: Option<usize>,
     pub(crate) filtered: Option<usize>,
     pub(crate) latency: Duration,
     pub(crate) ttft: Duration,
@@ -180,6 +183,7 @@ impl Default for Plan {
             silence: None,
             shape: None,
             breaks: None,
+            cut_at: None,
             filtered: None,
             latency: Duration::ZERO,
             ttft: Duration::ZERO,
@@ -276,6 +280,7 @@ impl Plan {
             }
             ("stall", _) => self.breaks = Some((Break::Stall, number()?)),
             ("cut", _) => self.breaks = Some((Break::Cut, number()?)),
+            ("cutat", _) => self.cut_at = Some(number()?),
             ("eof", _) => self.breaks = Some((Break::Eof, number()?)),
             ("error", _) => self.breaks = Some((Break::Error, number()?)),
             ("garbage", None) => self.shape = Some(Shape::Garbage),

@@ -165,6 +165,21 @@ impl Frames {
     }
 }
 
+/// A part of a URL without its percent escapes.
+pub(crate) fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%')
+            .then(|| std::str::from_utf8(tail.get(..2)?).ok())
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The version of a Claude model by its name: `(4, 6)` for `us.anthropic.claude-sonnet-4-6-v1:0`.
 ///
 /// None for other families; a name without a number is the newest.
@@ -188,6 +203,18 @@ pub(crate) fn takes_prefill(model: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_are_decoded_and_what_is_none_stays() {
+        for (escaped, plain) in [
+            ("a%2Bb%3a", "a+b:"),
+            ("a%2", "a%2"),
+            ("%zz%", "%zz%"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(escaped), plain);
+        }
+    }
 
     #[test]
     fn claude_versions_are_read_from_their_names() {

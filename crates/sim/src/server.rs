@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream, ToSocketAddrs},
@@ -133,8 +134,8 @@ async fn accept(listener: TcpListener, world: Arc<World>, mut stopped: oneshot::
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&world)));
                 }
-                // Out of file descriptors, or a client that left the backlog: both pass.
-                Err(_) => tokio::task::yield_now().await,
+                // A client that left the backlog, or no file descriptor until a connection ends.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
             _ = &mut stopped => break,
@@ -171,6 +172,11 @@ impl Line {
 
     pub(crate) fn reset(&self) {
         self.0.store(RESET, Ordering::Release);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_reset(&self) -> bool {
+        self.0.load(Ordering::Acquire) == RESET
     }
 }
 

@@ -81,6 +81,26 @@ fn wait(steps: &mut Vec<Step>, mut pause: Duration, ping: Option<&(Duration, Byt
     }
 }
 
+/// The first `bytes` of what the steps send, and then a reset.
+pub(crate) fn cut_at(steps: Vec<Step>, bytes: usize) -> Vec<Step> {
+    let mut left = bytes;
+    let mut cut = Vec::with_capacity(steps.len());
+    for step in steps {
+        match step {
+            Step::Send(piece) if piece.len() >= left => {
+                cut.extend([Step::Send(piece.slice(..left)), Step::Reset]);
+                return cut;
+            }
+            Step::Send(piece) => {
+                left -= piece.len();
+                cut.push(Step::Send(piece));
+            }
+            other => cut.push(other),
+        }
+    }
+    cut
+}
+
 /// The same bytes in an odd form that means the same.
 fn dressed(plan: &Plan, mut steps: Vec<Step>) -> Vec<Step> {
     if plan.comments {

@@ -80,3 +80,20 @@ fn oddities_keep_every_byte() {
     );
     assert_eq!(steps::<OpenAi>("comments")[..2], [": sim\n\n", "start"]);
 }
+
+#[test]
+fn a_reset_comes_after_any_byte() {
+    let whole = "data: one|data: two";
+    for bytes in 0..whole.len() {
+        let pieces = whole
+            .split_inclusive('|')
+            .map(|piece| Step::Send(Bytes::from(piece)));
+        let mut cut = cut_at(pieces.collect(), bytes);
+        assert!(matches!(cut.pop(), Some(Step::Reset)));
+        let sent = cut.into_iter().map(|step| match step {
+            Step::Send(piece) => piece.len(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(sent.sum::<usize>(), bytes);
+    }
+}

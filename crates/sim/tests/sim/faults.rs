@@ -209,6 +209,25 @@ async fn a_connection_is_reset_before_and_within_an_answer() {
 }
 
 #[tokio::test]
+async fn a_connection_is_reset_after_any_byte() {
+    let sim = sim().await;
+    for (provider, stream, bytes) in [
+        ("openai", true, 0),
+        ("anthropic", true, 333),
+        ("bedrock", true, 7),
+        ("openai", false, 1),
+    ] {
+        let response = get(&sim, provider, &format!("cutat={bytes}"), stream)
+            .await
+            .unwrap();
+        assert_eq!(
+            (response.broken, response.body().len()),
+            (Some(Broken::Reset), bytes)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_closed_early_is_told_from_one_that_ends() {
     let sim = sim().await;
     for provider in PROVIDERS {
