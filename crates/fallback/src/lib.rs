@@ -46,7 +46,8 @@
 //! - The first outcome that is no failure, or whose failure is surfaced.
 //! - In a chain of one: its own outcome, whatever it is.
 //! - At the end of the chain: a failed *response* of the last target, untouched, and likewise the last target's
-//!   error if it was a content filter's. Both are the provider's own verdict on the request.
+//!   error if it was a content filter's, where targets that this request may not go to (region, budget, window,
+//!   capability) do not count. Both are the provider's own verdict on the request.
 //! - Otherwise [`Exhausted`](backstop_core::Exhausted), with every error in order and one verdict: the deadline;
 //!   else overload, if any target was asked or is resting (but the context window, if that is all they
 //!   complained about); else budget, window, capability; and region only if every target was refused for it.

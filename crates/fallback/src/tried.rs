@@ -30,7 +30,7 @@ impl Tried {
     }
 
     pub(crate) fn is_resting(&self) -> bool {
-        !self.is_asked() && self.failure.kind() == FailureKind::Ineligible(Ineligible::Cooling)
+        self.failure.kind() == FailureKind::Ineligible(Ineligible::Cooling)
     }
 
     /// Whether this request may not go there, however healthy it is.

@@ -10,7 +10,7 @@ use backstop_core::{
 use backstop_fallback::{Event, Fallback, NoTargets, Target};
 use http::{Request, Response};
 use tokio::time;
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 
 use crate::support::{Act, Log, exhausted, own, request, target, target_at, trailed, who};
 
@@ -371,6 +371,43 @@ async fn a_stored_auth_failure_is_surfaced_without_a_call() {
         record.attempts[0].decision,
         Some(Decision::Fallback),
         "what followed the attempt before is not rewritten"
+    );
+}
+
+#[tokio::test]
+async fn the_trail_learns_what_follows_an_attempt_and_only_that() {
+    // What the layers of a target do: the row of its attempt.
+    let row = |trail: &Trail, result| {
+        let attempt = trail.attempt(&Arc::new(Deployment::new("x")));
+        attempt.settle(result);
+    };
+    let down = Failure::new(FailureKind::Network);
+    let log = Log::default();
+
+    let (mut fallback, (request, trail)) = (
+        Fallback::in_order([target(&log, "a", Act::Fail(down.clone()))]),
+        trailed(&log),
+    );
+    row(&trail, Err(&down));
+    fallback.call(request).await.expect_err("its own");
+    assert_eq!(
+        trail.snapshot().attempts[0].decision,
+        Some(Decision::Surface)
+    );
+
+    let (mut fallback, (request, trail)) = (
+        Fallback::in_order([
+            target(&log, "a", Act::deny(Ineligible::Cooling)),
+            target(&log, "b", Act::Answer),
+        ]),
+        trailed(&log),
+    );
+    row(&trail, Ok(()));
+    fallback.call(request).await.expect("an answer");
+    assert_eq!(
+        trail.snapshot().attempts[0].decision,
+        Some(Decision::Done),
+        "passing somebody over says nothing of an attempt before"
     );
 }
 
