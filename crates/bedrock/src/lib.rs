@@ -14,6 +14,9 @@ mod tools;
 pub use self::body::ConverseBody;
 pub use self::service::{Bedrock, ResponseFuture};
 pub use self::settings::{Settings, Unusable, http_client};
+/// The SDK's client, and the HTTP client under it.
+pub use aws_sdk_bedrockruntime::Client;
+pub use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 /// The name that errors and records use.
 const PROVIDER: &str = "bedrock";

@@ -16,8 +16,9 @@ use backstop::openai::OpenAi;
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
-    AttemptLayer, BoxError, Chat, ChatService, CooldownLayer, DeadlineLayer, Deployment, Fallback, FailureKind,
-    IntoTarget, Policy, PrimeLayer, Provider, RetryLayer, RetryPolicy, Target, TimeoutLayer,
+    AttemptLayer, BoxError, Chat, ChatService, CooldownLayer, DeadlineLayer, Deployment,
+    FailureKind, Fallback, IntoTarget, Policy, PrimeLayer, Provider, RetryLayer, RetryPolicy,
+    Target, TimeoutLayer,
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
@@ -26,7 +27,9 @@ use tower::{Layer, ServiceBuilder};
 use crate::chain::{self, Chain};
 use crate::error::ConfigError;
 use crate::live::Table;
-use crate::schema::{AuthError, BedrockConfig, Config, DeploymentConfig, ProviderConfig, Router, Strategy};
+use crate::schema::{
+    AuthError, BedrockConfig, Config, DeploymentConfig, ProviderConfig, Router, Strategy,
+};
 
 /// Chooses among the deployments of one order.
 type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
@@ -43,7 +46,10 @@ pub struct BuildError {
 
 impl BuildError {
     fn new(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self { what: what.into(), source: source.into() }
+        Self {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 }
 
@@ -86,8 +92,14 @@ impl State {
 /// One line for each open and close: what an operator is paged about.
 fn log(event: &Event<'_>) {
     match event {
-        Event::Opened { circuit, cause, rest, .. } => {
-            let until = jiff::Timestamp::now().saturating_add(jiff::SignedDuration::try_from(*rest).unwrap_or_default());
+        Event::Opened {
+            circuit,
+            cause,
+            rest,
+            ..
+        } => {
+            let until = jiff::Timestamp::now()
+                .saturating_add(jiff::SignedDuration::try_from(*rest).unwrap_or_default());
             let until = until.map(|until| format!("{until:.3}")).unwrap_or_default();
             tracing::warn!(deployment = circuit, cause = %cause, kind = cause.kind().as_str(), until, "circuit opened");
         }
@@ -108,13 +120,23 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
     for (index, deployment) in config.deployments.iter().enumerate() {
         forget_failures_of_old_key(deployment, state);
         let circuits = circuits(index, config, &shared, &policy, state);
-        targets.push((target(deployment, &config.router, &policy, &circuits, state).await?, circuits));
+        targets.push((
+            target(deployment, &config.router, &policy, &circuits, state).await?,
+            circuits,
+        ));
     }
     let models = chains
         .iter()
         .map(|chain| {
-            let resting = chain.steps.iter().map(|step| targets[step.deployment].1.clone()).collect();
-            Ok((Arc::clone(&chain.model), (stack(chain, config, &policy, &targets)?, resting)))
+            let resting = chain
+                .steps
+                .iter()
+                .map(|step| targets[step.deployment].1.clone())
+                .collect();
+            Ok((
+                Arc::clone(&chain.model),
+                (stack(chain, config, &policy, &targets)?, resting),
+            ))
         })
         .collect::<Result<_, BuildError>>()?;
     Ok(Table::new(models))
@@ -131,7 +153,10 @@ fn stack(
         Strategy::Weighted => Arc::new(Weighted::new()),
         Strategy::LeastBusy => Arc::new(LeastBusy::new()),
     };
-    let steps = chain.steps.iter().map(|step| targets[step.deployment].0.clone().with_order(step.order));
+    let steps = chain
+        .steps
+        .iter()
+        .map(|step| targets[step.deployment].0.clone().with_order(step.order));
     let fallback = Fallback::new(steps)
         .map_err(|error| BuildError::new(format!("the model `{}`", chain.model), error))?
         .strategy(strategy)
@@ -147,7 +172,11 @@ fn policy(router: &Router) -> Policy {
         policy = policy.next(FailureKind::Auth, Next::Ask);
     }
     if !router.retry_on.server_error {
-        for kind in [FailureKind::ServerError, FailureKind::Overloaded, FailureKind::Network] {
+        for kind in [
+            FailureKind::ServerError,
+            FailureKind::Overloaded,
+            FailureKind::Network,
+        ] {
             policy = surface(policy, kind);
         }
     }
@@ -186,11 +215,23 @@ impl Shared {
         let credentials: Vec<String> = config
             .deployments
             .iter()
-            .map(|deployment| format!("{} {}", deployment.provider.name(), credential(&deployment.provider)))
+            .map(|deployment| {
+                format!(
+                    "{} {}",
+                    deployment.provider.name(),
+                    credential(&deployment.provider)
+                )
+            })
             .collect();
-        let endpoints: Vec<String> =
-            config.deployments.iter().map(|deployment| endpoint(&deployment.provider)).collect();
-        Self { credential: first_of_same(&credentials), endpoint: first_of_same(&endpoints) }
+        let endpoints: Vec<String> = config
+            .deployments
+            .iter()
+            .map(|deployment| endpoint(&deployment.provider))
+            .collect();
+        Self {
+            credential: first_of_same(&credentials),
+            endpoint: first_of_same(&endpoints),
+        }
     }
 }
 
@@ -199,7 +240,9 @@ fn first_of_same(all: &[String]) -> Vec<Option<usize>> {
     all.iter()
         .map(|one| {
             let shared = all.iter().filter(|other| *other == one).count() > 1;
-            shared.then(|| all.iter().position(|other| other == one)).flatten()
+            shared
+                .then(|| all.iter().position(|other| other == one))
+                .flatten()
         })
         .collect()
 }
@@ -207,11 +250,13 @@ fn first_of_same(all: &[String]) -> Vec<Option<usize>> {
 /// What identifies a credential; never shown.
 fn credential(provider: &ProviderConfig) -> String {
     match provider {
-        ProviderConfig::OpenAi { key, .. } => key.as_ref().map(|key| key.expose_secret().to_owned()),
-        ProviderConfig::Anthropic { key, .. } => Some(key.expose_secret().to_owned()),
-        ProviderConfig::Bedrock(BedrockConfig { credentials, .. }) => {
-            credentials.as_ref().map(|credentials| credentials.secret_access_key.expose_secret().to_owned())
+        ProviderConfig::OpenAi { key, .. } => {
+            key.as_ref().map(|key| key.expose_secret().to_owned())
         }
+        ProviderConfig::Anthropic { key, .. } => Some(key.expose_secret().to_owned()),
+        ProviderConfig::Bedrock(BedrockConfig { credentials, .. }) => credentials
+            .as_ref()
+            .map(|credentials| credentials.secret_access_key.expose_secret().to_owned()),
     }
     .unwrap_or_default()
 }
@@ -219,14 +264,24 @@ fn credential(provider: &ProviderConfig) -> String {
 fn endpoint(provider: &ProviderConfig) -> String {
     match provider {
         ProviderConfig::OpenAi { base, .. } => base.clone().unwrap_or_else(|| "openai".to_owned()),
-        ProviderConfig::Anthropic { base, .. } => base.clone().unwrap_or_else(|| "anthropic".to_owned()),
-        ProviderConfig::Bedrock(BedrockConfig { endpoint, region, .. }) => {
-            endpoint.clone().unwrap_or_else(|| format!("bedrock {region}"))
+        ProviderConfig::Anthropic { base, .. } => {
+            base.clone().unwrap_or_else(|| "anthropic".to_owned())
         }
+        ProviderConfig::Bedrock(BedrockConfig {
+            endpoint, region, ..
+        }) => endpoint
+            .clone()
+            .unwrap_or_else(|| format!("bedrock {region}")),
     }
 }
 
-fn circuits(index: usize, config: &Config, shared: &Shared, policy: &Policy, state: &State) -> DeploymentCircuits {
+fn circuits(
+    index: usize,
+    config: &Config,
+    shared: &Shared,
+    policy: &Policy,
+    state: &State,
+) -> DeploymentCircuits {
     let cooldown = |deployment: &DeploymentConfig| {
         let router = &config.router;
         let timeout = deployment.timeout.unwrap_or(router.timeout);
@@ -240,7 +295,9 @@ fn circuits(index: usize, config: &Config, shared: &Shared, policy: &Policy, sta
     };
     let entry = |scope: &str, index: usize| {
         let deployment = &config.deployments[index];
-        state.circuits.entry_with(format!("{}{scope}", deployment.id), cooldown(deployment))
+        state
+            .circuits
+            .entry_with(format!("{}{scope}", deployment.id), cooldown(deployment))
     };
     DeploymentCircuits {
         deployment: entry("", index),
@@ -252,7 +309,10 @@ fn circuits(index: usize, config: &Config, shared: &Shared, policy: &Policy, sta
 /// A circuit that a rejected key opened must not outlast the key.
 fn forget_failures_of_old_key(deployment: &DeploymentConfig, state: &State) {
     let key = credential(&deployment.provider);
-    let mut credentials = state.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut credentials = state
+        .credentials
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let before = credentials.insert(Arc::clone(&deployment.id), key.clone().into());
     if before.is_none_or(|before| before.expose_secret() == key) {
         return;
@@ -278,7 +338,8 @@ async fn target(
     if let Some(region) = config.provider.region() {
         deployment = deployment.with_region(region);
     }
-    let failed = |error: BoxError| BuildError::new(format!("the deployment `{}`", config.id), error);
+    let failed =
+        |error: BoxError| BuildError::new(format!("the deployment `{}`", config.id), error);
     let budget = {
         let mut budgets = state.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(budgets.entry(Arc::clone(&config.id)).or_default())
@@ -305,31 +366,47 @@ async fn target(
         .layer(timeout)
         .layer(PrimeLayer::new());
     Ok(match &config.provider {
-        ProviderConfig::OpenAi { key, base, organization } => {
+        ProviderConfig::OpenAi {
+            key,
+            base,
+            organization,
+        } => {
             let mut dialect = match key {
                 Some(key) => OpenAi::new(key.clone()),
                 None => OpenAi::keyless().named("openai"),
             };
             if let Some(base) = base {
-                dialect = dialect.base_url(&url(base).map_err(failed)?).map_err(|error| failed(error.into()))?;
+                dialect = dialect
+                    .base_url(&url(base).map_err(failed)?)
+                    .map_err(|error| failed(error.into()))?;
             }
             if let Some(organization) = organization {
                 dialect = dialect.organization(organization);
             }
             let dialect = dialect.model(&*config.model);
-            layers.service(over_http(dialect, base.as_deref(), state)?).into_target(deployment)
+            layers
+                .service(over_http(dialect, base.as_deref(), state)?)
+                .into_target(deployment)
         }
         ProviderConfig::Anthropic { key, base } => {
             let mut dialect = Anthropic::new(key.clone());
             if let Some(base) = base {
-                dialect = dialect.base_url(&url(base).map_err(failed)?).map_err(|error| failed(error.into()))?;
+                dialect = dialect
+                    .base_url(&url(base).map_err(failed)?)
+                    .map_err(|error| failed(error.into()))?;
             }
             let dialect = dialect.model(&*config.model);
-            layers.service(over_http(dialect, base.as_deref(), state)?).into_target(deployment)
+            layers
+                .service(over_http(dialect, base.as_deref(), state)?)
+                .into_target(deployment)
         }
         ProviderConfig::Bedrock(settings) => {
-            let client = bedrock_client(settings, state).await.map_err(|error| failed(error.into()))?;
-            layers.service(Bedrock::new(&client, &*config.model)).into_target(deployment)
+            let client = bedrock_client(settings, state)
+                .await
+                .map_err(|error| failed(error.into()))?;
+            layers
+                .service(Bedrock::new(&client, &*config.model))
+                .into_target(deployment)
         }
     })
 }
@@ -338,14 +415,21 @@ fn url(text: &str) -> Result<http::Uri, BoxError> {
     Ok(text.parse()?)
 }
 
-fn over_http<D: Dialect>(dialect: D, base: Option<&str>, state: &State) -> Result<Provider<D, Client>, BuildError> {
+fn over_http<D: Dialect>(
+    dialect: D,
+    base: Option<&str>,
+    state: &State,
+) -> Result<Provider<D, Client>, BuildError> {
     let mut shared = state.client.lock().unwrap_or_else(PoisonError::into_inner);
     let client = match (&*shared, base) {
         (Some(client), _) => client.clone(),
         // Plain HTTP needs no certificates, and a machine that has none should do for it.
-        (None, Some(base)) if base.starts_with("http://") => Client::new().unwrap_or_else(|_| Client::plain_http()),
+        (None, Some(base)) if base.starts_with("http://") => {
+            Client::new().unwrap_or_else(|_| Client::plain_http())
+        }
         (None, _) => {
-            let client = Client::new().map_err(|error| BuildError::new("the HTTP client", error))?;
+            let client =
+                Client::new().map_err(|error| BuildError::new("the HTTP client", error))?;
             shared.insert(client).clone()
         }
     };
@@ -362,7 +446,9 @@ async fn bedrock_client(
         .unwrap_or_else(PoisonError::into_inner)
         .get_or_insert_with(bedrock::http_client)
         .clone();
-    let mut settings = bedrock::Settings::new().region(&config.region).http_client(http);
+    let mut settings = bedrock::Settings::new()
+        .region(&config.region)
+        .http_client(http);
     if let Some(endpoint) = &config.endpoint {
         settings = settings.endpoint_url(endpoint);
     }

@@ -21,7 +21,7 @@ pub(crate) struct Step {
 
 /// What a name of a fallback list means.
 enum Target {
-    Group(Vec<usize>),
+    Group,
     Deployment(usize),
 }
 
@@ -38,16 +38,29 @@ pub(crate) fn resolve(config: &Config) -> Result<Vec<Chain>, ConfigError> {
         names.find(name)?;
     }
     refuse_cycles(config)?;
-    names.groups.keys().map(|group| chain(group, config, &names)).collect()
+    names
+        .groups
+        .keys()
+        .map(|group| chain(group, config, &names))
+        .collect()
 }
 
 fn chain(group: &str, config: &Config, names: &Names<'_>) -> Result<Chain, ConfigError> {
-    let mut building = Building { config, names, steps: Vec::new(), tier: 0, visited: Vec::new() };
+    let mut building = Building {
+        config,
+        names,
+        steps: Vec::new(),
+        tier: 0,
+        visited: Vec::new(),
+    };
     building.group(group)?;
     for name in &config.router.default_fallbacks {
         building.name(name)?;
     }
-    Ok(Chain { model: group.into(), steps: building.steps })
+    Ok(Chain {
+        model: group.into(),
+        steps: building.steps,
+    })
 }
 
 struct Building<'a> {
@@ -89,8 +102,14 @@ impl<'a> Building<'a> {
     /// A deployment that the list of another member names comes where that list says.
     fn is_named_by_a_sibling(&self, index: usize, members: &[usize]) -> bool {
         self.config.router.fallbacks.iter().any(|list| {
-            let of_a_sibling = members.iter().any(|sibling| *sibling != index && self.names.is(&list.of.name, *sibling));
-            of_a_sibling && list.then.iter().any(|name| self.names.is(&name.name, index))
+            let of_a_sibling = members
+                .iter()
+                .any(|sibling| *sibling != index && self.names.is(&list.of.name, *sibling));
+            of_a_sibling
+                && list
+                    .then
+                    .iter()
+                    .any(|name| self.names.is(&name.name, index))
         })
     }
 
@@ -100,7 +119,12 @@ impl<'a> Building<'a> {
         }
         self.visited.push(of.to_owned());
         let config = self.config;
-        for list in config.router.fallbacks.iter().filter(|list| list.of.name == of) {
+        for list in config
+            .router
+            .fallbacks
+            .iter()
+            .filter(|list| list.of.name == of)
+        {
             for name in &list.then {
                 self.name(name)?;
             }
@@ -110,7 +134,7 @@ impl<'a> Building<'a> {
 
     fn name(&mut self, name: &Named) -> Result<(), ConfigError> {
         match self.names.find(name)? {
-            Target::Group(_) => self.group(&name.name),
+            Target::Group => self.group(&name.name),
             Target::Deployment(index) => {
                 self.tier(&[index]);
                 self.lists_of(&name.name)
@@ -123,7 +147,10 @@ impl<'a> Building<'a> {
         let order = self.tier;
         for index in deployments {
             if !self.steps.iter().any(|step| step.deployment == *index) {
-                self.steps.push(Step { deployment: *index, order });
+                self.steps.push(Step {
+                    deployment: *index,
+                    order,
+                });
                 self.tier = order + 1;
             }
         }
@@ -151,14 +178,21 @@ impl<'a> Names<'a> {
     }
 
     fn find(&self, named: &Named) -> Result<Target, ConfigError> {
-        if let Some(members) = self.groups.get(named.name.as_str()) {
-            return Ok(Target::Group(members.clone()));
+        if self.groups.contains_key(named.name.as_str()) {
+            return Ok(Target::Group);
         }
         let found = (0..self.config.deployments.len()).find(|index| self.is(&named.name, *index));
         found.map(Target::Deployment).ok_or_else(|| {
             let deployments = &self.config.deployments;
-            let known = self.groups.keys().copied().chain(deployments.iter().map(|deployment| &*deployment.name));
-            let message = format!("`{}` is no model name and no deployment of `model_list`", named.name);
+            let known = self
+                .groups
+                .keys()
+                .copied()
+                .chain(deployments.iter().map(|deployment| &*deployment.name));
+            let message = format!(
+                "`{}` is no model name and no deployment of `model_list`",
+                named.name
+            );
             ConfigError::at(named.place, message).nearest(&named.name, known)
         })
     }
@@ -170,8 +204,11 @@ fn refuse_cycles(config: &Config) -> Result<(), ConfigError> {
         let mut path = vec![list.of.name.as_str()];
         if let Some(place) = leads_back(config, &list.of.name, &list.of.name, &mut path) {
             let path = path.join(" → ");
-            return Err(ConfigError::at(place, format!("`fallbacks` go round in a circle: {path}"))
-                .help("take one of them out"));
+            return Err(ConfigError::at(
+                place,
+                format!("`fallbacks` go round in a circle: {path}"),
+            )
+            .help("take one of them out"));
         }
     }
     Ok(())
@@ -183,7 +220,12 @@ fn leads_back<'a>(
     to: &str,
     path: &mut Vec<&'a str>,
 ) -> Option<crate::error::Place> {
-    for list in config.router.fallbacks.iter().filter(|list| list.of.name == from) {
+    for list in config
+        .router
+        .fallbacks
+        .iter()
+        .filter(|list| list.of.name == from)
+    {
         for name in &list.then {
             if name.name == to {
                 path.push(&name.name);

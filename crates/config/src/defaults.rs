@@ -9,7 +9,10 @@ use crate::source::Environment;
 const PROVIDERS: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "openai/gpt-4o"),
     ("ANTHROPIC_API_KEY", "anthropic/claude-sonnet-4-6"),
-    ("AWS_ACCESS_KEY_ID", "bedrock/us.anthropic.claude-sonnet-4-6"),
+    (
+        "AWS_ACCESS_KEY_ID",
+        "bedrock/us.anthropic.claude-sonnet-4-6",
+    ),
 ];
 
 pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError> {
@@ -23,7 +26,10 @@ pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError>
             continue;
         }
         found = true;
-        let _ = write!(text, "  - model_name: default\n    litellm_params:\n      model: {model}\n");
+        let _ = write!(
+            text,
+            "  - model_name: default\n    litellm_params:\n      model: {model}\n"
+        );
         if is_bedrock {
             // The SDK finds the credentials; it needs a region to find the endpoint.
             let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]

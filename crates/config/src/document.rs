@@ -37,11 +37,19 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let message = error.without_snippet().to_string();
         // The place is said once, by us.
-        let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+        let message = message
+            .split(" at line ")
+            .next()
+            .unwrap_or(&message)
+            .to_owned();
         match error.location() {
-            Some(location) if location.line() > 0 => {
-                ConfigError::at(Place { line: location.line(), column: location.column() }, message)
-            }
+            Some(location) if location.line() > 0 => ConfigError::at(
+                Place {
+                    line: location.line(),
+                    column: location.column(),
+                },
+                message,
+            ),
             _ => ConfigError::new(message),
         }
     })
@@ -62,8 +70,16 @@ impl Value {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { value, place: Place { line: referenced.line(), column: referenced.column() } })
+        let Spanned {
+            value, referenced, ..
+        } = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self {
+            value,
+            place: Place {
+                line: referenced.line(),
+                column: referenced.column(),
+            },
+        })
     }
 }
 
@@ -128,8 +144,14 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(Spanned { value, referenced, .. }) = map.next_key::<Spanned<String>>()? {
-            let place = Place { line: referenced.line(), column: referenced.column() };
+        while let Some(Spanned {
+            value, referenced, ..
+        }) = map.next_key::<Spanned<String>>()?
+        {
+            let place = Place {
+                line: referenced.line(),
+                column: referenced.column(),
+            };
             entries.push((Key { name: value, place }, map.next_value()?));
         }
         Ok(Value::Map(entries))

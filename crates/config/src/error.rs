@@ -19,11 +19,19 @@ pub(crate) struct Place {
 
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { file: None, place: None, message: message.into(), help: None }
+        Self {
+            file: None,
+            place: None,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { place: Some(place), ..Self::new(message) }
+        Self {
+            place: Some(place),
+            ..Self::new(message)
+        }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {

@@ -53,7 +53,10 @@ impl Live {
     pub async fn start(config: &Config) -> Result<Self, BuildError> {
         let state = State::new();
         let table = build::table(config, &state).await?;
-        Ok(Self { table: Arc::new(ArcSwap::from_pointee(table)), state: Arc::new(state) })
+        Ok(Self {
+            table: Arc::new(ArcSwap::from_pointee(table)),
+            state: Arc::new(state),
+        })
     }
 
     /// Swaps the stacks for those of another configuration. On an error the old ones stay.
@@ -77,7 +80,10 @@ impl Live {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let table = self.table.load();
-        table.models.values().any(|(_, deployments)| deployments.iter().any(|circuits| !circuits.is_resting()))
+        table
+            .models
+            .values()
+            .any(|(_, deployments)| deployments.iter().any(|circuits| !circuits.is_resting()))
     }
 
     /// The circuits of all deployments.
@@ -105,7 +111,9 @@ impl Service<Request<Chat>> for Live {
         match table.models.get(request.body().model()) {
             // A chain is always ready, and cheap to clone.
             Some((stack, _)) => Either::Right(stack.clone().call(request)),
-            None => Either::Left(ready(Err(unknown(request.body().model(), &table.names).into()))),
+            None => Either::Left(ready(Err(
+                unknown(request.body().model(), &table.names).into()
+            ))),
         }
     }
 }
@@ -113,13 +121,19 @@ impl Service<Request<Chat>> for Live {
 fn unknown(model: &str, names: &[Arc<str>]) -> Failure {
     let detail = match nearest(model, names.iter().map(|name| &**name)) {
         Some(near) => format!("the model `{model}` is not configured here; did you mean `{near}`?"),
-        None => format!("the model `{model}` is not configured here; GET /v1/models lists those that are"),
+        None => format!(
+            "the model `{model}` is not configured here; GET /v1/models lists those that are"
+        ),
     };
-    Failure::new(FailureKind::ModelNotFound).with_reach(Reach::Refused).with_detail(detail)
+    Failure::new(FailureKind::ModelNotFound)
+        .with_reach(Reach::Refused)
+        .with_detail(detail)
 }
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("models", &self.table.load().names).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("models", &self.table.load().names)
+            .finish_non_exhaustive()
     }
 }

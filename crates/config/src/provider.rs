@@ -11,13 +11,31 @@ pub(crate) enum Prefix {
     Bedrock,
 }
 
-const PREFIXES: [(&str, Prefix); 3] =
-    [("openai", Prefix::OpenAi), ("anthropic", Prefix::Anthropic), ("bedrock", Prefix::Bedrock)];
+const PREFIXES: [(&str, Prefix); 3] = [
+    ("openai", Prefix::OpenAi),
+    ("anthropic", Prefix::Anthropic),
+    ("bedrock", Prefix::Bedrock),
+];
 
 /// Prefixes of LiteLLM's that we know of and do not have.
 const LATER: [&str; 17] = [
-    "azure", "cohere", "deepseek", "fireworks_ai", "gemini", "groq", "huggingface", "hosted_vllm", "mistral",
-    "ollama", "ollama_chat", "openai_compatible", "openrouter", "perplexity", "together_ai", "vertex_ai", "xai",
+    "azure",
+    "cohere",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "huggingface",
+    "hosted_vllm",
+    "mistral",
+    "ollama",
+    "ollama_chat",
+    "openai_compatible",
+    "openrouter",
+    "perplexity",
+    "together_ai",
+    "vertex_ai",
+    "xai",
 ];
 
 /// How the models of a provider are named, for strings without a prefix.
@@ -41,17 +59,21 @@ const BARE: [(&str, Prefix); 13] = [
 pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), ConfigError> {
     let known = || PREFIXES.iter().map(|(prefix, _)| *prefix);
     let Some((prefix, model)) = name.split_once('/') else {
-        return match BARE.iter().find(|(start, _)| name.starts_with(start)) {
-            Some((_, prefix)) => Ok((*prefix, name.to_owned())),
-            None => {
-                let message = format!("the model `{name}` does not say which provider serves it");
-                let all = known().map(|prefix| format!("{prefix}/{name}")).collect::<Vec<_>>().join(", ");
-                Err(ConfigError::at(place, message).help(format!("write one of {all}")))
-            }
-        };
+        if let Some((_, prefix)) = BARE.iter().find(|(start, _)| name.starts_with(start)) {
+            return Ok((*prefix, name.to_owned()));
+        }
+        let all = known()
+            .map(|prefix| format!("{prefix}/{name}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let message = format!("the model `{name}` does not say which provider serves it");
+        return Err(ConfigError::at(place, message).help(format!("write one of {all}")));
     };
     if model.is_empty() {
-        return Err(ConfigError::at(place, format!("the model `{name}` has a provider but no model")));
+        return Err(ConfigError::at(
+            place,
+            format!("the model `{name}` has a provider but no model"),
+        ));
     }
     if let Some((_, found)) = PREFIXES.iter().find(|(known, _)| *known == prefix) {
         return Ok((*found, model.to_owned()));
@@ -62,7 +84,10 @@ pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), Config
         return Err(ConfigError::at(place, message).help(help));
     }
     let all = known().collect::<Vec<_>>().join(", ");
-    let error = ConfigError::at(place, format!("unknown provider `{prefix}` in `{name}`; there are {all}"));
+    let error = ConfigError::at(
+        place,
+        format!("unknown provider `{prefix}` in `{name}`; there are {all}"),
+    );
     Err(match nearest(prefix, known().chain(LATER)) {
         Some(near) => error.help(format!("did you mean `{near}/{model}`?")),
         None => error,
@@ -70,7 +95,10 @@ pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), Config
 }
 
 /// Reads what the provider needs.
-pub(crate) fn read(prefix: Prefix, params: &mut Section<'_>) -> Result<ProviderConfig, ConfigError> {
+pub(crate) fn read(
+    prefix: Prefix,
+    params: &mut Section<'_>,
+) -> Result<ProviderConfig, ConfigError> {
     let place = params.place();
     let key = params.secret("api_key")?;
     let base = params.text("api_base")?;
@@ -78,8 +106,11 @@ pub(crate) fn read(prefix: Prefix, params: &mut Section<'_>) -> Result<ProviderC
         check_url("api_base", base, *place)?;
     }
     let missing = |provider: &str, variable: &str| {
-        ConfigError::at(place, format!("`api_key` is missing for a deployment at {provider}"))
-            .help(format!("write `api_key: os.environ/{variable}`"))
+        ConfigError::at(
+            place,
+            format!("`api_key` is missing for a deployment at {provider}"),
+        )
+        .help(format!("write `api_key: os.environ/{variable}`"))
     };
     let base = base.map(|(base, _)| base);
     let variable = |name| params.environment().variable(name).map(Into::into);
@@ -91,7 +122,11 @@ pub(crate) fn read(prefix: Prefix, params: &mut Section<'_>) -> Result<ProviderC
                 return Err(missing("OpenAI", "OPENAI_API_KEY"));
             }
             let organization = params.text("organization")?.map(|(text, _)| text);
-            Ok(ProviderConfig::OpenAi { key, base, organization })
+            Ok(ProviderConfig::OpenAi {
+                key,
+                base,
+                organization,
+            })
         }
         Prefix::Anthropic => {
             let key = key
@@ -119,32 +154,47 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
         .or_else(|| environment.variable("AWS_REGION"))
         .or_else(|| environment.variable("AWS_DEFAULT_REGION"))
         .ok_or_else(|| {
-            ConfigError::at(place, "`aws_region_name` is missing for a deployment at Bedrock")
-                .help("write `aws_region_name: us-east-1`, or set AWS_REGION")
+            ConfigError::at(
+                place,
+                "`aws_region_name` is missing for a deployment at Bedrock",
+            )
+            .help("write `aws_region_name: us-east-1`, or set AWS_REGION")
         })?;
     let access_key_id = params.secret("aws_access_key_id")?;
     let secret_access_key = params.secret("aws_secret_access_key")?;
     let session_token = params.secret("aws_session_token")?;
     let credentials = match (access_key_id, secret_access_key) {
-        (Some(access_key_id), Some(secret_access_key)) => {
-            Some(AwsCredentials { access_key_id, secret_access_key, session_token })
-        }
+        (Some(access_key_id), Some(secret_access_key)) => Some(AwsCredentials {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        }),
         (None, None) if session_token.is_none() => None,
         _ => {
             let message = "`aws_access_key_id` and `aws_secret_access_key` go together";
-            return Err(ConfigError::at(place, message).help("give both, or neither for AWS's default chain"));
+            return Err(ConfigError::at(place, message)
+                .help("give both, or neither for AWS's default chain"));
         }
     };
-    Ok(ProviderConfig::Bedrock(BedrockConfig { region, endpoint, credentials }))
+    Ok(ProviderConfig::Bedrock(BedrockConfig {
+        region,
+        endpoint,
+        credentials,
+    }))
 }
 
 fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
     let sound = url.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
+            && uri.query().is_none()
     });
     if sound {
         return Ok(());
     }
     // The value is not shown: somebody may have put a key there.
-    Err(ConfigError::at(place, format!("`{key}` must be a URL such as https://host/v1, without a query")))
+    Err(ConfigError::at(
+        place,
+        format!("`{key}` must be a URL such as https://host/v1, without a query"),
+    ))
 }

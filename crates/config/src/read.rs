@@ -18,7 +18,11 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(crate) fn of(node: Node, name: &'static str, environment: &'a Environment) -> Result<Self, ConfigError> {
+    pub(crate) fn of(
+        node: Node,
+        name: &'static str,
+        environment: &'a Environment,
+    ) -> Result<Self, ConfigError> {
         let place = node.place;
         let entries = match node.value {
             Value::Map(entries) => entries,
@@ -29,11 +33,23 @@ impl<'a> Section<'a> {
             }
         };
         for (index, (key, _)) in entries.iter().enumerate() {
-            if entries[..index].iter().any(|(earlier, _)| earlier.name == key.name) {
-                return Err(ConfigError::at(key.place, format!("`{}` appears twice in `{name}`", key.name)));
+            if entries[..index]
+                .iter()
+                .any(|(earlier, _)| earlier.name == key.name)
+            {
+                return Err(ConfigError::at(
+                    key.place,
+                    format!("`{}` appears twice in `{name}`", key.name),
+                ));
             }
         }
-        Ok(Self { name, place, entries, known: Vec::new(), environment })
+        Ok(Self {
+            name,
+            place,
+            entries,
+            known: Vec::new(),
+            environment,
+        })
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -47,27 +63,47 @@ impl<'a> Section<'a> {
     /// The node under `key`; absent and `null` are the same.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Node> {
         self.known.push(key);
-        let index = self.entries.iter().position(|(entry, _)| entry.name == key)?;
+        let index = self
+            .entries
+            .iter()
+            .position(|(entry, _)| entry.name == key)?;
         let (_, node) = self.entries.remove(index);
         (!matches!(node.value, Value::Null)).then_some(node)
     }
 
-    pub(crate) fn section(&mut self, key: &'static str) -> Result<Option<Section<'a>>, ConfigError> {
+    pub(crate) fn section(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Section<'a>>, ConfigError> {
         let environment = self.environment;
-        self.take(key).map(|node| Section::of(node, key, environment)).transpose()
+        self.take(key)
+            .map(|node| Section::of(node, key, environment))
+            .transpose()
     }
 
-    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<(String, Place)>, ConfigError> {
+    pub(crate) fn text(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(String, Place)>, ConfigError> {
         let environment = self.environment;
-        self.take(key).map(|node| text(node, key, environment)).transpose()
+        self.take(key)
+            .map(|node| text(node, key, environment))
+            .transpose()
     }
 
-    pub(crate) fn required_text(&mut self, key: &'static str) -> Result<(String, Place), ConfigError> {
-        self.text(key)?
-            .ok_or_else(|| ConfigError::at(self.place, format!("`{key}` is missing in `{}`", self.name)))
+    pub(crate) fn required_text(
+        &mut self,
+        key: &'static str,
+    ) -> Result<(String, Place), ConfigError> {
+        self.text(key)?.ok_or_else(|| {
+            ConfigError::at(self.place, format!("`{key}` is missing in `{}`", self.name))
+        })
     }
 
-    pub(crate) fn secret(&mut self, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    pub(crate) fn secret(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<SecretString>, ConfigError> {
         self.text(key)?
             .map(|(text, place)| {
                 if text.is_empty() {
@@ -82,7 +118,10 @@ impl<'a> Section<'a> {
         self.take(key)
             .map(|node| match node.value {
                 Value::Bool(flag) => Ok(flag),
-                other => Err(ConfigError::at(node.place, format!("`{key}` must be true or false, but is {}", other.kind()))),
+                other => Err(ConfigError::at(
+                    node.place,
+                    format!("`{key}` must be true or false, but is {}", other.kind()),
+                )),
             })
             .transpose()
     }
@@ -91,7 +130,10 @@ impl<'a> Section<'a> {
         self.take(key)
             .map(|node| match node.value {
                 Value::Integer(number) if u32::try_from(number).is_ok() => Ok(number as u32),
-                _ => Err(ConfigError::at(node.place, format!("`{key}` must be a whole number of 0 or more"))),
+                _ => Err(ConfigError::at(
+                    node.place,
+                    format!("`{key}` must be a whole number of 0 or more"),
+                )),
             })
             .transpose()
     }
@@ -117,12 +159,20 @@ impl<'a> Section<'a> {
     }
 
     /// A duration in seconds that must not be zero.
-    pub(crate) fn positive_seconds(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
-        let place = self.entries.iter().find(|(entry, _)| entry.name == key).map(|(_, node)| node.place);
+    pub(crate) fn positive_seconds(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Duration>, ConfigError> {
+        let place = self
+            .entries
+            .iter()
+            .find(|(entry, _)| entry.name == key)
+            .map(|(_, node)| node.place);
         match (self.seconds(key)?, place) {
-            (Some(Duration::ZERO), Some(place)) => {
-                Err(ConfigError::at(place, format!("`{key}` must be more than 0 seconds")))
-            }
+            (Some(Duration::ZERO), Some(place)) => Err(ConfigError::at(
+                place,
+                format!("`{key}` must be more than 0 seconds"),
+            )),
             (seconds, _) => Ok(seconds),
         }
     }
@@ -133,15 +183,23 @@ impl<'a> Section<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Result<Option<T>, ConfigError> {
-        let Some((word, place)) = self.text(key)? else { return Ok(None) };
+        let Some((word, place)) = self.text(key)? else {
+            return Ok(None);
+        };
         choose(key, &word, place, choices).map(Some)
     }
 
-    pub(crate) fn list(&mut self, key: &'static str) -> Result<Option<(Vec<Node>, Place)>, ConfigError> {
+    pub(crate) fn list(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(Vec<Node>, Place)>, ConfigError> {
         self.take(key)
             .map(|node| match node.value {
                 Value::List(list) => Ok((list, node.place)),
-                other => Err(ConfigError::at(node.place, format!("`{key}` must be a list, but is {}", other.kind()))),
+                other => Err(ConfigError::at(
+                    node.place,
+                    format!("`{key}` must be a list, but is {}", other.kind()),
+                )),
             })
             .transpose()
     }
@@ -152,7 +210,9 @@ impl<'a> Section<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Result<Option<Vec<T>>, ConfigError> {
-        let Some((list, _)) = self.list(key)? else { return Ok(None) };
+        let Some((list, _)) = self.list(key)? else {
+            return Ok(None);
+        };
         let environment = self.environment;
         list.into_iter()
             .map(|node| {
@@ -187,33 +247,62 @@ impl<'a> Section<'a> {
                 let message = format!("`{}` is a LiteLLM key that is not supported yet", key.name);
                 Err(ConfigError::at(key.place, message).help("remove the key"))
             }
-            Some((key, _)) => Err(ConfigError::at(key.place, format!("unknown key `{}` in `{}`", key.name, self.name))
-                .nearest(&key.name, self.known.iter().copied())),
+            Some((key, _)) => Err(ConfigError::at(
+                key.place,
+                format!("unknown key `{}` in `{}`", key.name, self.name),
+            )
+            .nearest(&key.name, self.known.iter().copied())),
         }
     }
 }
 
 /// Text, or what it refers to: `os.environ/NAME`, `file:/path`.
-pub(crate) fn text(node: Node, key: &str, environment: &Environment) -> Result<(String, Place), ConfigError> {
+pub(crate) fn text(
+    node: Node,
+    key: &str,
+    environment: &Environment,
+) -> Result<(String, Place), ConfigError> {
     let place = node.place;
     match node.value {
-        Value::Text(text) => Ok((environment.resolve(text).map_err(|message| ConfigError::at(place, message))?, place)),
+        Value::Text(text) => Ok((
+            environment
+                .resolve(text)
+                .map_err(|message| ConfigError::at(place, message))?,
+            place,
+        )),
         other => {
-            let error = ConfigError::at(place, format!("`{key}` must be text, but is {}", other.kind()));
+            let error = ConfigError::at(
+                place,
+                format!("`{key}` must be text, but is {}", other.kind()),
+            );
             Err(match other {
-                Value::Integer(_) | Value::Float(_) | Value::Bool(_) => error.help("put it in quotes"),
+                Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
+                    error.help("put it in quotes")
+                }
                 _ => error,
             })
         }
     }
 }
 
-fn choose<T: Copy>(key: &str, word: &str, place: Place, choices: &[(&'static str, T)]) -> Result<T, ConfigError> {
+fn choose<T: Copy>(
+    key: &str,
+    word: &str,
+    place: Place,
+    choices: &[(&'static str, T)],
+) -> Result<T, ConfigError> {
     let plain = word.replace('-', "_");
-    choices.iter().find(|(name, _)| *name == plain).map(|(_, value)| *value).ok_or_else(|| {
-        let names = choices.iter().map(|(name, _)| *name);
-        let all = names.clone().collect::<Vec<_>>().join(", ");
-        let error = ConfigError::at(place, format!("`{word}` is not a value of `{key}`, which takes {all}"));
-        error.nearest(&plain, names)
-    })
+    choices
+        .iter()
+        .find(|(name, _)| *name == plain)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let names = choices.iter().map(|(name, _)| *name);
+            let all = names.clone().collect::<Vec<_>>().join(", ");
+            let error = ConfigError::at(
+                place,
+                format!("`{word}` is not a value of `{key}`, which takes {all}"),
+            );
+            error.nearest(&plain, names)
+        })
 }

@@ -46,8 +46,15 @@ pub(crate) struct DeploymentConfig {
 
 #[derive(Clone, Debug)]
 pub(crate) enum ProviderConfig {
-    OpenAi { key: Option<SecretString>, base: Option<String>, organization: Option<String> },
-    Anthropic { key: SecretString, base: Option<String> },
+    OpenAi {
+        key: Option<SecretString>,
+        base: Option<String>,
+        organization: Option<String>,
+    },
+    Anthropic {
+        key: SecretString,
+        base: Option<String>,
+    },
     Bedrock(BedrockConfig),
 }
 
@@ -110,7 +117,11 @@ impl Default for Router {
             stream_timeout: Duration::from_secs(15),
             deadline: Duration::from_secs(120),
             patience: Duration::from_secs(1),
-            retry_on: RetryOn { server_error: true, timeout: true, content_filter: true },
+            retry_on: RetryOn {
+                server_error: true,
+                timeout: true,
+                content_filter: true,
+            },
             auth_error: AuthError::Next,
             fallbacks: Vec::new(),
             default_fallbacks: Vec::new(),
@@ -203,7 +214,17 @@ impl Default for AuditConfig {
 
 pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config, ConfigError> {
     let mut top = Section::of(document, "the configuration", environment)?;
-    top.refuse(&["keys", "budgets", "unpriced_model", "residency", "store", "catalog"], LATER)?;
+    top.refuse(
+        &[
+            "keys",
+            "budgets",
+            "unpriced_model",
+            "residency",
+            "store",
+            "catalog",
+        ],
+        LATER,
+    )?;
     let mut router = Router::default();
     if let Some(section) = top.section("litellm_settings")? {
         litellm_settings(section, &mut router)?;
@@ -211,23 +232,37 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
     if let Some(section) = top.section("router_settings")? {
         router_settings(section, &mut router)?;
     }
-    let general = top.section("general_settings")?.map_or_else(|| Ok(General::default()), general_settings)?;
+    let general = top
+        .section("general_settings")?
+        .map_or_else(|| Ok(General::default()), general_settings)?;
     let audit = audit(&mut top)?;
     let models = top.list("model_list")?;
     let place = top.place();
     top.finish()?;
     let Some((models, place)) = models else {
-        return Err(ConfigError::at(place, "`model_list` is missing: it names the deployments"));
+        return Err(ConfigError::at(
+            place,
+            "`model_list` is missing: it names the deployments",
+        ));
     };
     if models.is_empty() {
-        return Err(ConfigError::at(place, "`model_list` is empty: it names the deployments"));
+        return Err(ConfigError::at(
+            place,
+            "`model_list` is empty: it names the deployments",
+        ));
     }
     let mut deployments = Vec::with_capacity(models.len());
     for node in models {
         let deployment = deployment(node, environment, &deployments)?;
         deployments.push(deployment);
     }
-    Ok(Config { deployments, router, general, audit, files: environment.files() })
+    Ok(Config {
+        deployments,
+        router,
+        general,
+        audit,
+        files: environment.files(),
+    })
 }
 
 fn deployment(
@@ -260,7 +295,10 @@ fn deployment(
     let (mut id, mut allowed_fails, mut cooldown_time) = (None, None, None);
     if let Some(info) = &mut info {
         id = info.text("id")?;
-        info.refuse(&["max_input_tokens", "region", "compliance", "residency"], LATER)?;
+        info.refuse(
+            &["max_input_tokens", "region", "compliance", "residency"],
+            LATER,
+        )?;
         allowed_fails = info.count("allowed_fails")?;
         cooldown_time = info.seconds("cooldown_time")?;
     }
@@ -270,11 +308,16 @@ fn deployment(
     let id = match id {
         Some((id, place)) if taken(&id) => {
             let message = format!("two deployments have the id `{id}`");
-            return Err(ConfigError::at(place, message).help("give this one another `model_info.id`"));
+            return Err(
+                ConfigError::at(place, message).help("give this one another `model_info.id`")
+            );
         }
         Some((id, _)) => id,
         None if !taken(&name) => name.clone(),
-        None => (2..).map(|n| format!("{name}-{n}")).find(|id| !taken(id)).unwrap_or_default(),
+        None => (2..)
+            .map(|n| format!("{name}-{n}"))
+            .find(|id| !taken(id))
+            .unwrap_or_default(),
     };
     Ok(DeploymentConfig {
         group: group.into(),
@@ -292,19 +335,34 @@ fn deployment(
 }
 
 fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
-    section.refuse(&["mid_stream", "context_window_fallbacks", "content_policy_fallbacks"], LATER)?;
+    section.refuse(
+        &[
+            "mid_stream",
+            "context_window_fallbacks",
+            "content_policy_fallbacks",
+        ],
+        LATER,
+    )?;
     if let Some((word, place)) = section.text("routing_strategy")? {
         router.strategy = match word.replace('-', "_").as_str() {
             "in_order" => Strategy::InOrder,
             "simple_shuffle" => Strategy::Weighted,
             "least_busy" => Strategy::LeastBusy,
-            "latency_based" | "latency_based_routing" | "cost_based" | "cost_based_routing" | "usage_based"
-            | "usage_based_routing" | "usage_based_routing_v2" => {
+            "latency_based"
+            | "latency_based_routing"
+            | "cost_based"
+            | "cost_based_routing"
+            | "usage_based"
+            | "usage_based_routing"
+            | "usage_based_routing_v2" => {
                 let message = format!("the routing strategy `{word}` is not supported yet");
-                return Err(ConfigError::at(place, message).help("use in_order, simple_shuffle or least_busy"));
+                return Err(ConfigError::at(place, message)
+                    .help("use in_order, simple_shuffle or least_busy"));
             }
             other => {
-                let message = format!("`{word}` is not a routing strategy; there are in_order, simple_shuffle and least_busy");
+                let message = format!(
+                    "`{word}` is not a routing strategy; there are in_order, simple_shuffle and least_busy"
+                );
                 return Err(ConfigError::at(place, message)
                     .nearest(other, ["in_order", "simple_shuffle", "least_busy"]));
             }
@@ -313,7 +371,10 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
     set(&mut router.num_retries, section.count("num_retries")?);
     set(&mut router.retry_after, section.seconds("retry_after")?);
     set(&mut router.timeout, section.positive_seconds("timeout")?);
-    set(&mut router.stream_timeout, section.positive_seconds("stream_timeout")?);
+    set(
+        &mut router.stream_timeout,
+        section.positive_seconds("stream_timeout")?,
+    );
     set(&mut router.deadline, section.positive_seconds("deadline")?);
     set(&mut router.patience, section.seconds("patience")?);
     set(&mut router.allowed_fails, section.count("allowed_fails")?);
@@ -323,7 +384,11 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
     }
     if let Some(kinds) = section.choices(
         "retry_on",
-        &[("5xx", Kind::ServerError), ("timeout", Kind::Timeout), ("content_filter", Kind::ContentFilter)],
+        &[
+            ("5xx", Kind::ServerError),
+            ("timeout", Kind::Timeout),
+            ("content_filter", Kind::ContentFilter),
+        ],
     )? {
         let has = |kind| kinds.contains(&kind);
         router.retry_on = RetryOn {
@@ -334,7 +399,10 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
     }
     set(
         &mut router.auth_error,
-        section.choice("auth_error", &[("next", AuthError::Next), ("surface", AuthError::Surface)])?,
+        section.choice(
+            "auth_error",
+            &[("next", AuthError::Next), ("surface", AuthError::Surface)],
+        )?,
     );
     fallbacks(&mut section, router)?;
     section.finish()
@@ -349,9 +417,15 @@ enum Kind {
 
 /// What LiteLLM reads of its own section and Backstop has under `router_settings`.
 fn litellm_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
-    section.refuse(&["context_window_fallbacks", "content_policy_fallbacks"], LATER)?;
+    section.refuse(
+        &["context_window_fallbacks", "content_policy_fallbacks"],
+        LATER,
+    )?;
     set(&mut router.num_retries, section.count("num_retries")?);
-    set(&mut router.timeout, section.positive_seconds("request_timeout")?);
+    set(
+        &mut router.timeout,
+        section.positive_seconds("request_timeout")?,
+    );
     set(&mut router.allowed_fails, section.count("allowed_fails")?);
     set(&mut router.cooldown_time, section.seconds("cooldown_time")?);
     // Parameters that a model does not take are always dropped, and noted in the record.
@@ -368,18 +442,28 @@ fn fallbacks(section: &mut Section<'_>, router: &mut Router) -> Result<(), Confi
             Value::List(list) => (list, node.place),
             Value::Map(_) => (vec![node.clone()], node.place),
             other => {
-                let message = format!("`fallbacks` must be a list of mappings, but is {}", other.kind());
+                let message = format!(
+                    "`fallbacks` must be a list of mappings, but is {}",
+                    other.kind()
+                );
                 return Err(ConfigError::at(node.place, message));
             }
         };
         for entry in entries {
             let Value::Map(lists) = entry.value else {
-                let message = "each of `fallbacks` must be a mapping from a name to a list of names";
+                let message =
+                    "each of `fallbacks` must be a mapping from a name to a list of names";
                 return Err(ConfigError::at(place, message));
             };
             for (key, list) in lists {
                 let then = names(list, "fallbacks", environment)?;
-                router.fallbacks.push(FallbackList { of: Named { name: key.name, place: key.place }, then });
+                router.fallbacks.push(FallbackList {
+                    of: Named {
+                        name: key.name,
+                        place: key.place,
+                    },
+                    then,
+                });
             }
         }
     }
@@ -391,7 +475,10 @@ fn fallbacks(section: &mut Section<'_>, router: &mut Router) -> Result<(), Confi
 
 fn names(node: Node, key: &str, environment: &Environment) -> Result<Vec<Named>, ConfigError> {
     let Value::List(list) = node.value else {
-        let message = format!("`{key}` must be a list of names, but is {}", node.value.kind());
+        let message = format!(
+            "`{key}` must be a list of names, but is {}",
+            node.value.kind()
+        );
         return Err(ConfigError::at(node.place, message));
     };
     list.into_iter()
@@ -401,9 +488,18 @@ fn names(node: Node, key: &str, environment: &Environment) -> Result<Vec<Named>,
 
 fn general_settings(mut section: Section<'_>) -> Result<General, ConfigError> {
     section.refuse(&["metrics_listen", "admin_listen"], LATER)?;
-    let mut general = General { master_key: section.secret("master_key")?, ..General::default() };
-    set(&mut general.expose_attempts, section.flag("expose_attempts")?);
-    set(&mut general.expose_served_by, section.flag("expose_served_by")?);
+    let mut general = General {
+        master_key: section.secret("master_key")?,
+        ..General::default()
+    };
+    set(
+        &mut general.expose_attempts,
+        section.flag("expose_attempts")?,
+    );
+    set(
+        &mut general.expose_served_by,
+        section.flag("expose_served_by")?,
+    );
     if let Some(megabytes) = section.count("max_request_size_mb")? {
         general.max_request_bytes = megabytes as usize * 1024 * 1024;
     }
@@ -414,7 +510,9 @@ fn general_settings(mut section: Section<'_>) -> Result<General, ConfigError> {
 fn audit(top: &mut Section<'_>) -> Result<Option<AuditConfig>, ConfigError> {
     use backstop_audit::{Mode, OnFailure};
     let environment = top.environment();
-    let Some(node) = top.take("audit") else { return Ok(Some(AuditConfig::default())) };
+    let Some(node) = top.take("audit") else {
+        return Ok(Some(AuditConfig::default()));
+    };
     // YAML 1.1 reads a bare `off` as false.
     match &node.value {
         Value::Bool(false) => return Ok(None),
@@ -426,10 +524,20 @@ fn audit(top: &mut Section<'_>) -> Result<Option<AuditConfig>, ConfigError> {
     if let Some((dir, _)) = section.text("dir")? {
         audit.dir = dir.into();
     }
-    let modes = [("sync", Mode::Sync), ("group", Mode::Group), ("async", Mode::Async)];
+    let modes = [
+        ("sync", Mode::Sync),
+        ("group", Mode::Group),
+        ("async", Mode::Async),
+    ];
     set(&mut audit.mode, section.choice("mode", &modes)?);
-    let on_failure = [("reject", OnFailure::Reject), ("degrade", OnFailure::Degrade)];
-    set(&mut audit.on_failure, section.choice("on_failure", &on_failure)?);
+    let on_failure = [
+        ("reject", OnFailure::Reject),
+        ("degrade", OnFailure::Degrade),
+    ];
+    set(
+        &mut audit.on_failure,
+        section.choice("on_failure", &on_failure)?,
+    );
     section.finish()?;
     Ok(Some(audit))
 }

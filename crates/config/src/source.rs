@@ -21,14 +21,25 @@ impl Environment {
     /// The process's own environment.
     #[must_use]
     pub fn process() -> Self {
-        Self { variables: Variables::Process, files: RefCell::default() }
+        Self {
+            variables: Variables::Process,
+            files: RefCell::default(),
+        }
     }
 
     /// These variables and no others, as for a test.
     #[must_use]
-    pub fn given<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables: Variables::Given(variables), files: RefCell::default() }
+    pub fn given<K: Into<String>, V: Into<String>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            variables: Variables::Given(variables),
+            files: RefCell::default(),
+        }
     }
 
     /// The variable `name`, if it is set and not empty.
@@ -47,15 +58,18 @@ impl Environment {
 
     pub(crate) fn resolve(&self, text: String) -> Result<String, String> {
         if let Some(name) = text.strip_prefix("os.environ/") {
-            return self
-                .variable(name)
-                .ok_or_else(|| format!("the environment variable `{name}` is not set; export it, or name another"));
+            return self.variable(name).ok_or_else(|| {
+                format!("the environment variable `{name}` is not set; export it, or name another")
+            });
         }
         if let Some(path) = text.strip_prefix("file:") {
             return self.read(Path::new(path));
         }
         if text.starts_with("exec:") {
-            return Err("values by `exec:` are not supported yet; use `os.environ/NAME` or `file:/path`".to_owned());
+            return Err(
+                "values by `exec:` are not supported yet; use `os.environ/NAME` or `file:/path`"
+                    .to_owned(),
+            );
         }
         Ok(text)
     }

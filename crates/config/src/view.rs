@@ -43,7 +43,11 @@ pub struct StepView {
 
 pub(crate) fn chains(config: &Config) -> Vec<ChainView> {
     // Parsing has resolved them before, so they resolve.
-    chain::resolve(config).unwrap_or_default().iter().map(|chain| view(chain, config)).collect()
+    chain::resolve(config)
+        .unwrap_or_default()
+        .iter()
+        .map(|chain| view(chain, config))
+        .collect()
 }
 
 fn view(chain: &Chain, config: &Config) -> ChainView {
@@ -64,9 +68,15 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
         })
         .collect();
     // Every deployment once, and every repeat on the slowest of them after the longest pause.
-    let slowest = steps.iter().map(|step| step.timeout).max().unwrap_or_default();
+    let slowest = steps
+        .iter()
+        .map(|step| step.timeout)
+        .max()
+        .unwrap_or_default();
     let once: Duration = steps.iter().map(|step| step.timeout).sum();
-    let repeats = slowest.saturating_add(router.patience).saturating_mul(router.num_retries);
+    let repeats = slowest
+        .saturating_add(router.patience)
+        .saturating_mul(router.num_retries);
     ChainView {
         model: Arc::clone(&chain.model),
         strategy: match router.strategy {
@@ -83,7 +93,12 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
 impl fmt::Display for ChainView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", self.model, self.strategy)?;
-        let width = self.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0);
+        let width = self
+            .steps
+            .iter()
+            .map(|step| step.id.chars().count())
+            .max()
+            .unwrap_or(0);
         for step in &self.steps {
             let region = step.region.as_deref().unwrap_or("-");
             writeln!(
@@ -98,7 +113,11 @@ impl fmt::Display for ChainView {
         }
         write!(f, "  worst case {:?}", self.worst_case)?;
         if self.worst_case > self.deadline {
-            write!(f, ", which the deadline ends after {:?}: late deployments get a smaller share", self.deadline)
+            write!(
+                f,
+                ", which the deadline ends after {:?}: late deployments get a smaller share",
+                self.deadline
+            )
         } else {
             write!(f, ", within the deadline of {:?}", self.deadline)
         }

@@ -222,11 +222,17 @@ pub struct TrailSnapshot {
 }
 
 impl Trail {
-    /// A trail that begins now, with a fresh id (a version 7 UUID: ids sort by time).
+    /// A trail that begins now, with a fresh id (a version 7 UUID: ids sort by time, and are no secret).
     #[must_use]
     pub fn start() -> Self {
-        let mut text = uuid::Uuid::encode_buffer();
-        Self::with_id(&*uuid::Uuid::now_v7().simple().encode_lower(&mut text))
+        let since_1970 = wall::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let mut random = [0; 10];
+        fastrand::fill(&mut random);
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        Self::with_id(&*id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()))
     }
 
     /// A trail that begins now, for a request that has an id already.
