@@ -227,7 +227,7 @@ fn in_the_router_settings() {
             "b.yaml:7:13: `deadline` must be more than 0 seconds",
         ),
         (
-            "deadline: .nan",
+            "deadline: soon",
             "b.yaml:7:13: `deadline` must be a number of seconds, 0 or more",
         ),
         (
