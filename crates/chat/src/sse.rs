@@ -125,6 +125,7 @@ impl Events {
     /// The stream has ended: the item that was begun, if any. Call [`next`](Self::next) until it is `None` first.
     pub fn finish(&mut self, input: &mut BytesMut) -> Option<Item> {
         let line = input.split().freeze();
+        self.scanned = 0;
         if !line.is_empty() {
             self.event.line(&line);
         }

@@ -113,3 +113,13 @@ proptest! {
         all(&[&bytes]);
     }
 }
+
+#[test]
+fn nothing_follows_the_end() {
+    let mut events = Events::new();
+    let mut input = BytesMut::from(&b"data: cut"[..]);
+    assert_eq!(events.next(&mut input), Ok(None));
+    assert!(events.finish(&mut input).is_some());
+    assert_eq!(events.next(&mut input), Ok(None));
+    assert_eq!(events.finish(&mut input), None);
+}
