@@ -98,6 +98,24 @@ impl ProviderError {
         self
     }
 
+    /// Hides `secret` wherever the provider repeated it; a dialect knows its own key better than [`clean`] can.
+    /// What is shorter than eight bytes is no secret, and may stand in any word.
+    #[must_use]
+    pub fn hiding(mut self, secret: &str) -> Self {
+        let Inner {
+            code,
+            param,
+            message,
+            ..
+        } = &mut *self.0;
+        for text in [code, param, message].into_iter().flatten() {
+            if secret.len() >= 8 && text.contains(secret) {
+                *text = text.replace(secret, "[hidden]").into();
+            }
+        }
+        self
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn provider(&self) -> &'static str {
@@ -138,5 +156,23 @@ impl fmt::Display for ProviderError {
 impl Error for ProviderError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_looks_like_a_word_is_hidden_too() {
+        let error = ProviderError::malformed("p", "x")
+            .with_code("swordfish")
+            .with_param("swordfish")
+            .with_message("no such key: swordfish")
+            .hiding("swordfish");
+        assert!(!format!("{error} {error:?}").contains("swordfish"));
+        assert_eq!(error.message(), Some("no such key: [hidden]"));
+        let error = error.hiding("key");
+        assert_eq!(error.message(), Some("no such key: [hidden]"));
     }
 }
