@@ -120,7 +120,11 @@ impl Dialect for Anthropic {
     }
 
     fn failure(&self, answer: &Response<Bytes>) -> ProviderError {
-        classify::answer(answer)
+        let error = classify::answer(answer);
+        match self.key.as_ref().and_then(|key| key.to_str().ok()) {
+            Some(key) => error.hiding(key),
+            None => error,
+        }
     }
 
     fn request_id(&self, head: &Parts) -> Option<Arc<str>> {

@@ -21,12 +21,8 @@ pub(crate) const WORDS: &[Row] = &[
     row("permission_error", Permission),
     row("not_found_error", ModelNotFound),
     row("timeout_error", Timeout),
-    row("api_error", ServerError),
     // vLLM.
     row("NotFoundError", ModelNotFound),
-    row("InternalServerError", ServerError),
-    row("internal_server_error", ServerError),
-    row("internal_error", ServerError),
     // Google, `error.details[].reason` and `error.status`.
     row("API_KEY_INVALID", Auth),
     row("API_KEY_SERVICE_BLOCKED", Permission),

@@ -141,6 +141,15 @@ impl Key {
             None => Self::Bearer(value),
         }
     }
+
+    /// The key itself.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::Unusable => None,
+            Self::Bearer(value) => value.to_str().ok()?.strip_prefix("Bearer "),
+            Self::Header(_, value) => value.to_str().ok(),
+        }
+    }
 }
 
 impl Dialect for OpenAi {
@@ -221,7 +230,11 @@ impl Dialect for OpenAi {
     }
 
     fn failure(&self, answer: &Response<Bytes>) -> ProviderError {
-        classify::answer(self.name, answer)
+        let error = classify::answer(self.name, answer);
+        match self.key.text() {
+            Some(key) => error.hiding(key),
+            None => error,
+        }
     }
 
     fn request_id(&self, head: &Parts) -> Option<Arc<str>> {
