@@ -23,7 +23,7 @@ const DROPPED: [(&str, &str); 7] = [
     ("service_tier", "service_tier dropped"),
 ];
 
-/// What stands for an effort as a budget of thinking tokens, from Anthropic's least (1024) up.
+/// What stands for an effort as a budget of thinking tokens; Anthropic takes no less than the first.
 const BUDGETS: [(&str, u64); 6] = [
     ("minimal", 1024),
     ("low", 1024),
@@ -81,12 +81,25 @@ impl Call {
         if let Some(choice) = tools.anthropic_choice {
             additional.insert("tool_choice".to_owned(), choice);
         }
-        // Thinking on a budget must have begun the turn that a prefill or a tool's result goes on with, and
-        // leaves the choice of tools to the model.
-        let bound = prefill || needs.tool_history || tools.forced;
-        let thinks = call.effort(&conversation, rules, bound, &mut additional);
+        // A turn that goes on from a prefill or a tool's result would have to begin with its thinking, which
+        // OpenAI's format does not keep.
+        let unthinking = prefill || needs.tool_history;
+        let effort = call.effort(
+            &conversation,
+            rules,
+            unthinking,
+            tools.forced,
+            &mut additional,
+        );
+        let thinks = additional.contains_key("thinking");
         call.inference(&conversation, rules, thinks);
-        call.format(&conversation, rules)?;
+        let format = call.format(&conversation, rules, prefill)?;
+        if effort.is_some() || format.is_some() {
+            let output = aws::OutputConfig::builder()
+                .set_effort(effort)
+                .set_text_format(format);
+            call.output = Some(output.build());
+        }
         call.metadata(chat, &conversation);
 
         call.system = turns
@@ -107,75 +120,83 @@ impl Call {
         Ok(call)
     }
 
-    /// Says the effort, and whether the model will think so that sampling is not the caller's.
+    /// Says the effort: Converse's own level of it, or what the model wants to be told besides.
     fn effort(
         &mut self,
         conversation: &Conversation<'_>,
         rules: Rules,
-        bound: bool,
+        unthinking: bool,
+        forced: bool,
         additional: &mut HashMap<String, Document>,
-    ) -> bool {
-        let Some(effort) = conversation.reasoning_effort.as_deref() else {
-            return false;
-        };
+    ) -> Option<String> {
+        let effort = conversation.reasoning_effort.as_deref()?;
         if effort == "none" {
-            return false;
+            return None;
         }
-        let from = |levels: &[&str]| levels.contains(&effort).then(|| effort.to_owned());
+        let Some((_, budget)) = BUDGETS.iter().find(|(name, _)| *name == effort) else {
+            self.notes
+                .push("reasoning_effort dropped: it is not known here");
+            return None;
+        };
+        let low_to_high = match effort {
+            "minimal" => "low",
+            "xhigh" | "max" => "high",
+            effort => effort,
+        };
+        let mut say = |name: &str, value: Document| drop(additional.insert(name.to_owned(), value));
         match rules.effort {
-            Effort::Budget if !bound => {
-                let budget = BUDGETS.iter().find(|(name, _)| *name == effort);
-                let most = conversation
-                    .max_output()
-                    .map_or(u64::MAX, |most| most - most.min(1));
-                match budget.map(|(_, budget)| (*budget).min(most)) {
-                    Some(budget) if budget >= BUDGETS[0].1 => {
-                        let thinking = document::object([
-                            ("type", "enabled".into()),
-                            ("budget_tokens", budget.into()),
-                        ]);
-                        additional.insert("thinking".to_owned(), thinking);
-                        return true;
-                    }
-                    _ => self
-                        .notes
-                        .push("reasoning_effort dropped: no room for it in max_tokens"),
+            Effort::None => self
+                .notes
+                .push("reasoning_effort dropped: the model has none"),
+            Effort::OpenAi => say("reasoning_effort", low_to_high.into()),
+            Effort::Nova => {
+                let effort = ("maxReasoningEffort", low_to_high.into());
+                say(
+                    "reasoningConfig",
+                    document::object([("type", "enabled".into()), effort]),
+                );
+            }
+            Effort::Budget | Effort::Adaptive { .. } if forced => {
+                self.notes
+                    .push("reasoning_effort dropped: a tool call is forced");
+            }
+            Effort::Budget if unthinking => {
+                self.notes
+                    .push("reasoning_effort dropped: the thinking so far is not known");
+            }
+            Effort::Budget => {
+                // Half of the bound is left for the answer itself.
+                let room = conversation.max_output().map_or(u64::MAX, |most| most / 2);
+                let budget = (*budget).min(room);
+                if budget < BUDGETS[0].1 {
+                    self.notes
+                        .push("reasoning_effort dropped: max_tokens leaves no room for it");
+                } else {
+                    let budget = ("budget_tokens", budget.into());
+                    say(
+                        "thinking",
+                        document::object([("type", "enabled".into()), budget]),
+                    );
                 }
             }
-            Effort::Budget => self
-                .notes
-                .push("reasoning_effort dropped: not with this history"),
-            Effort::Adaptive => {
-                let effort = from(&["medium", "high", "max"]).unwrap_or_else(|| match effort {
-                    // Only some models know `xhigh`, all know `high`.
-                    "xhigh" => "high".to_owned(),
-                    _ => "low".to_owned(),
-                });
-                let adaptive = document::object([("type", "adaptive".into())]);
-                additional.insert("thinking".to_owned(), adaptive);
-                let output = document::object([("effort", effort.into())]);
-                additional.insert("output_config".to_owned(), output);
-                return true;
+            Effort::Adaptive { xhigh } => {
+                say("thinking", document::object([("type", "adaptive".into())]));
+                let level = match effort {
+                    "max" => "max",
+                    "xhigh" if xhigh => "xhigh",
+                    _ => low_to_high,
+                };
+                return Some(level.to_owned());
             }
-            Effort::OpenAi => {
-                let effort = low_to_high(effort);
-                additional.insert("reasoning_effort".to_owned(), effort.to_owned().into());
-            }
-            Effort::Nova => {
-                let config = document::object([
-                    ("type", "enabled".into()),
-                    ("maxReasoningEffort", low_to_high(effort).to_owned().into()),
-                ]);
-                additional.insert("reasoningConfig".to_owned(), config);
-            }
-            Effort::None => self.notes.push("reasoning_effort dropped"),
         }
-        false
+        None
     }
 
     fn inference(&mut self, conversation: &Conversation<'_>, rules: Rules, thinks: bool) {
-        let mut temperature = conversation.temperature;
-        let mut top_p = conversation.top_p;
+        // 1 is Claude's default of both, so saying it says nothing.
+        let says = |value: &f64| !rules.anthropic || *value != 1.0;
+        let mut temperature = conversation.temperature.filter(says);
+        let mut top_p = conversation.top_p.filter(says);
         let sampling = if thinks {
             Sampling::Neither
         } else {
@@ -183,8 +204,7 @@ impl Call {
         };
         match sampling {
             Sampling::Neither => {
-                // 1 is the default of both, and may be left out unseen.
-                if temperature.is_some_and(|it| it != 1.0) || top_p.is_some_and(|it| it != 1.0) {
+                if temperature.is_some() || top_p.is_some() {
                     self.notes.push("temperature and top_p dropped");
                 }
                 (temperature, top_p) = (None, None);
@@ -211,7 +231,7 @@ impl Call {
         }
         let bound = conversation
             .max_output()
-            .map(|most| i32::try_from(most).unwrap_or(i32::MAX));
+            .map(|most| i32::try_from(most).unwrap_or(i32::MAX).max(1));
         if bound.is_none() && temperature.is_none() && top_p.is_none() && kept.is_empty() {
             return;
         }
@@ -228,40 +248,44 @@ impl Call {
         &mut self,
         conversation: &Conversation<'_>,
         rules: Rules,
-    ) -> Result<(), ProviderError> {
+        prefill: bool,
+    ) -> Result<Option<aws::OutputFormat>, ProviderError> {
         let Some(format) = &conversation.response_format else {
-            return Ok(());
+            return Ok(None);
         };
         match &*format.kind {
-            "text" => Ok(()),
+            "text" => return Ok(None),
             // The prompt has to ask for JSON at OpenAI, too.
             "json_object" => {
                 self.notes.push("response_format json_object dropped");
-                Ok(())
+                return Ok(None);
             }
-            "json_schema" => {
-                if !rules.schemas {
-                    return Err(incapable("the model does not follow a JSON schema"));
-                }
-                let Some(schema) = &format.json_schema else {
-                    return Err(incapable("a response format without its schema"));
-                };
-                let definition = aws::JsonSchemaDefinition::builder()
-                    .schema(schema.schema.map_or("{}", |schema| schema.get()))
-                    .name(&*schema.name)
-                    .set_description(schema.description.as_deref().map(str::to_owned))
-                    .build()
-                    .expect("a definition has a schema");
-                let format = aws::OutputFormat::builder()
-                    .r#type(aws::OutputFormatType::JsonSchema)
-                    .structure(aws::OutputFormatStructure::JsonSchema(definition))
-                    .build()
-                    .expect("a format has a type");
-                self.output = Some(aws::OutputConfig::builder().text_format(format).build());
-                Ok(())
+            "json_schema" if !rules.schemas => {
+                return Err(incapable("the model does not follow a JSON schema"));
             }
-            _ => Err(incapable("a response format that Converse does not know")),
+            "json_schema" if prefill => {
+                return Err(incapable(
+                    "the model does not continue an answer by a schema",
+                ));
+            }
+            "json_schema" => {}
+            _ => return Err(incapable("a response format that Converse does not know")),
         }
+        let Some(schema) = &format.json_schema else {
+            return Err(incapable("a response format without its schema"));
+        };
+        let definition = aws::JsonSchemaDefinition::builder()
+            .schema(schema.schema.map_or("{}", |schema| schema.get()))
+            .name(&*schema.name)
+            .set_description(schema.description.as_deref().map(str::to_owned))
+            .build()
+            .expect("a definition has a schema");
+        let format = aws::OutputFormat::builder()
+            .r#type(aws::OutputFormatType::JsonSchema)
+            .structure(aws::OutputFormatStructure::JsonSchema(definition))
+            .build()
+            .expect("a format has a type");
+        Ok(Some(format))
     }
 
     fn metadata(&mut self, chat: &Chat, conversation: &Conversation<'_>) {
@@ -296,13 +320,5 @@ impl Call {
         if !kept.is_empty() {
             self.metadata = Some(kept);
         }
-    }
-}
-
-fn low_to_high(effort: &str) -> &str {
-    match effort {
-        "medium" => "medium",
-        "high" | "xhigh" | "max" => "high",
-        _ => "low",
     }
 }

@@ -33,19 +33,27 @@ impl Turns {
         for message in &conversation.messages {
             turns.message(message)?;
         }
-        match turns.turns.first() {
-            None => return Err(incapable("Converse needs a message of the user")),
-            Some((aws::ConversationRole::Assistant, _)) => {
+        let opening = match turns.turns.first() {
+            Some((aws::ConversationRole::User, _)) => return Ok(turns),
+            // Nobody but the operator speaks: that is the question.
+            None if !turns.system.is_empty() => {
                 turns
                     .notes
-                    .push("a user turn put before the assistant's first");
-                let opening = aws::ContentBlock::Text("(The assistant begins.)".to_owned());
-                turns
-                    .turns
-                    .insert(0, (aws::ConversationRole::User, vec![opening]));
+                    .push("system messages sent as the user's: there are no others");
+                let system = turns.system.drain(..);
+                system.map(aws::ContentBlock::Text).collect()
             }
-            Some(_) => {}
-        }
+            None => return Err(incapable("no message says anything")),
+            Some(_) => {
+                turns
+                    .notes
+                    .push("a first user turn added: the messages begin with the assistant");
+                vec![aws::ContentBlock::Text(".".to_owned())]
+            }
+        };
+        turns
+            .turns
+            .insert(0, (aws::ConversationRole::User, opening));
         Ok(turns)
     }
 
@@ -157,6 +165,12 @@ impl Turns {
 
     fn push(&mut self, role: aws::ConversationRole, block: aws::ContentBlock) {
         match self.turns.last_mut() {
+            // Results stand before whatever else the user says.
+            Some((last, blocks)) if *last == role && block.is_tool_result() => {
+                let results = blocks.iter().take_while(|block| block.is_tool_result());
+                let at = results.count();
+                blocks.insert(at, block);
+            }
             Some((last, blocks)) if *last == role => blocks.push(block),
             _ => self.turns.push((role, vec![block])),
         }

@@ -1,8 +1,9 @@
 //! What Bedrock's models take, as far as their ids tell.
 //!
 //! Sources: Anthropic's model documentation and the migration guide of its SDK 2.11 (prefill, sampling, thinking and
-//! effort), AWS's user guide on structured output and on tool use, LiteLLM 1.109 (Nova 2, gpt-oss). A model that no
-//! row knows is asked as the request says; Bedrock itself will say what it does not take.
+//! effort), AWS's user guide on structured output and on tool use, LiteLLM 1.109 (Nova 2, gpt-oss, models that cannot
+//! be forced to call a tool). A model that no row knows is asked as the request says; Bedrock itself will say what it
+//! does not take.
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,11 @@ pub(crate) enum Effort {
     None,
     /// `thinking` with a budget of tokens.
     Budget,
-    /// Adaptive `thinking`, and `output_config.effort`.
-    Adaptive,
+    /// Adaptive `thinking`, and `outputConfig.effort`.
+    Adaptive {
+        /// Whether there is an effort between `high` and `max`.
+        xhigh: bool,
+    },
     /// `reasoning_effort`, as OpenAI has it.
     OpenAi,
     /// `reasoningConfig.maxReasoningEffort`.
@@ -45,49 +49,53 @@ pub(crate) enum Effort {
 
 const CLAUDE_3: Rules = Rules {
     prefill: true,
-    sampling: Sampling::Either,
+    sampling: Sampling::Both,
     effort: Effort::None,
     forced_tools: true,
     schemas: false,
     anthropic: true,
 };
 
+const CLAUDE_3_7: Rules = Rules {
+    effort: Effort::Budget,
+    ..CLAUDE_3
+};
+
+const CLAUDE_4: Rules = Rules {
+    sampling: Sampling::Either,
+    ..CLAUDE_3_7
+};
+
+const CLAUDE_4_5: Rules = Rules {
+    schemas: true,
+    ..CLAUDE_4
+};
+
+const CLAUDE_4_6: Rules = Rules {
+    prefill: false,
+    effort: Effort::Adaptive { xhigh: false },
+    ..CLAUDE_4_5
+};
+
+const CLAUDE_4_7: Rules = Rules {
+    sampling: Sampling::Neither,
+    effort: Effort::Adaptive { xhigh: true },
+    ..CLAUDE_4_6
+};
+
+const CLAUDE_5_1: Rules = Rules {
+    forced_tools: false,
+    ..CLAUDE_4_7
+};
+
 /// From which version on, newest first.
-const CLAUDE: [((u8, u8), Rules); 5] = [
-    (
-        (4, 7),
-        Rules {
-            prefill: false,
-            sampling: Sampling::Neither,
-            effort: Effort::Adaptive,
-            schemas: true,
-            ..CLAUDE_3
-        },
-    ),
-    (
-        (4, 6),
-        Rules {
-            prefill: false,
-            effort: Effort::Adaptive,
-            schemas: true,
-            ..CLAUDE_3
-        },
-    ),
-    (
-        (4, 5),
-        Rules {
-            effort: Effort::Budget,
-            schemas: true,
-            ..CLAUDE_3
-        },
-    ),
-    (
-        (3, 7),
-        Rules {
-            effort: Effort::Budget,
-            ..CLAUDE_3
-        },
-    ),
+const CLAUDE: [((u8, u8), Rules); 7] = [
+    ((5, 1), CLAUDE_5_1),
+    ((4, 7), CLAUDE_4_7),
+    ((4, 6), CLAUDE_4_6),
+    ((4, 5), CLAUDE_4_5),
+    ((4, 0), CLAUDE_4),
+    ((3, 7), CLAUDE_3_7),
     ((0, 0), CLAUDE_3),
 ];
 
@@ -152,7 +160,7 @@ pub(crate) fn rules(id: &str) -> Rules {
 }
 
 /// `sonnet-4-5-20250929-v1:0`, `3-7-sonnet-20250219-v1:0`, `opus-4-6-v1`, `v2:1`. A name without a version is
-/// taken for a model to come.
+/// taken for a recent one.
 fn claude_version(name: &str) -> (u8, u8) {
     let name = name.split_once(':').map_or(name, |(name, _)| name);
     if name.starts_with('v') || name.starts_with("instant") {
@@ -163,7 +171,7 @@ fn claude_version(name: &str) -> (u8, u8) {
     let mut tokens = name.split('-').skip_while(|token| number(token).is_none());
     match tokens.next().and_then(number) {
         Some(major) => (major, tokens.next().and_then(number).unwrap_or(0)),
-        None => (u8::MAX, 0),
+        None => (5, 0),
     }
 }
 
@@ -186,7 +194,7 @@ mod tests {
             ("sonnet-4-6", (4, 6)),
             ("opus-4-7", (4, 7)),
             ("sonnet-5", (5, 0)),
-            ("mythos-preview", (u8::MAX, 0)),
+            ("mythos-preview", (5, 0)),
         ] {
             assert_eq!(claude_version(id), version, "{id}");
         }

@@ -91,6 +91,21 @@ impl Service<Request<Chat>> for Bedrock {
     }
 }
 
+/// Converse and ConverseStream take the same parts, but by builders of two types.
+macro_rules! said {
+    ($operation:expr, $model:expr, $call:expr) => {
+        $operation
+            .model_id(&*$model)
+            .set_messages(Some($call.messages))
+            .set_system((!$call.system.is_empty()).then_some($call.system))
+            .set_inference_config($call.inference)
+            .set_tool_config($call.tools)
+            .set_output_config($call.output)
+            .set_additional_model_request_fields($call.additional)
+            .set_request_metadata($call.metadata)
+    };
+}
+
 impl Bedrock {
     async fn ask(&self, request: &Request<Chat>) -> Result<Response<ConverseBody>, BoxError> {
         let chat = request.body();
@@ -115,19 +130,11 @@ impl Bedrock {
         call: Call,
         own_id: impl Fn() -> String,
     ) -> Result<Response<ConverseBody>, BoxError> {
-        let sent = self
-            .client
-            .converse()
-            .model_id(&*self.model)
-            .set_messages(Some(call.messages))
-            .set_system((!call.system.is_empty()).then_some(call.system))
-            .set_inference_config(call.inference)
-            .set_tool_config(call.tools)
-            .set_output_config(call.output)
-            .set_additional_model_request_fields(call.additional)
-            .set_request_metadata(call.metadata)
-            .send();
-        let output = sent.await.map_err(|error| failures::of_call(&error))?;
+        let sent = said!(self.client.converse(), self.model, call);
+        let output = sent
+            .send()
+            .await
+            .map_err(|error| failures::of_call(&error))?;
         let id = output.request_id();
         let chunk = answer::whole(&self.head(id, own_id), &output)?;
         Ok(respond(id, ConverseBody::whole(chunk)))
@@ -139,19 +146,11 @@ impl Bedrock {
         call: Call,
         own_id: impl Fn() -> String,
     ) -> Result<Response<ConverseBody>, BoxError> {
-        let sent = self
-            .client
-            .converse_stream()
-            .model_id(&*self.model)
-            .set_messages(Some(call.messages))
-            .set_system((!call.system.is_empty()).then_some(call.system))
-            .set_inference_config(call.inference)
-            .set_tool_config(call.tools)
-            .set_output_config(call.output)
-            .set_additional_model_request_fields(call.additional)
-            .set_request_metadata(call.metadata)
-            .send();
-        let output = sent.await.map_err(|error| failures::of_call(&error))?;
+        let sent = said!(self.client.converse_stream(), self.model, call);
+        let output = sent
+            .send()
+            .await
+            .map_err(|error| failures::of_call(&error))?;
         let id = output.request_id().map(str::to_owned);
         let reader = Reader::new(&self.head(id.as_deref(), own_id), chat.include_usage());
         let body = ConverseBody::streamed(output.stream, reader, id.as_deref());

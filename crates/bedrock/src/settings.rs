@@ -11,7 +11,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::{Region, SharedHttpClient};
+use aws_sdk_bedrockruntime::config::{HttpClient, IntoShared, Region, SharedHttpClient};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -95,8 +95,8 @@ impl Settings {
     }
 
     /// Sets the HTTP client; without one, each client that is made has its own [`http_client`].
-    pub fn http_client(mut self, client: SharedHttpClient) -> Self {
-        self.http_client = Some(client);
+    pub fn http_client(mut self, client: impl HttpClient + 'static) -> Self {
+        self.http_client = Some(client.into_shared());
         self
     }
 
