@@ -12,15 +12,27 @@ use crate::messages::{Turns, incapable};
 use crate::models::{Effort, Rules, Sampling};
 use crate::tools::Tools;
 
-/// Members that Converse has no place for: dropped, with a note.
-const DROPPED: [(&str, &str); 7] = [
-    ("seed", "seed dropped"),
-    ("logprobs", "logprobs dropped"),
-    ("top_logprobs", "top_logprobs dropped"),
-    ("logit_bias", "logit_bias dropped"),
-    ("presence_penalty", "presence_penalty dropped"),
-    ("frequency_penalty", "frequency_penalty dropped"),
-    ("service_tier", "service_tier dropped"),
+/// Members that Converse has no place for: dropped, with a note unless they say what goes without saying.
+const DROPPED: [(&str, &[&str], &str); 7] = [
+    ("seed", &[], "seed dropped"),
+    ("logprobs", &["false"], "logprobs dropped"),
+    ("top_logprobs", &["0"], "top_logprobs dropped"),
+    ("logit_bias", &["{}"], "logit_bias dropped"),
+    (
+        "presence_penalty",
+        &["0", "0.0"],
+        "presence_penalty dropped",
+    ),
+    (
+        "frequency_penalty",
+        &["0", "0.0"],
+        "frequency_penalty dropped",
+    ),
+    (
+        "service_tier",
+        &["\"auto\"", "\"default\""],
+        "service_tier dropped",
+    ),
 ];
 
 /// What stands for an effort as a budget of thinking tokens; Anthropic takes no less than the first.
@@ -60,8 +72,11 @@ impl Call {
         }
         let conversation = chat.conversation()?;
         let mut call = Self::default();
-        for (name, note) in DROPPED {
-            if chat.member(name).is_some_and(|value| value != "false") {
+        for (name, unsaid, note) in DROPPED {
+            if chat
+                .member(name)
+                .is_some_and(|value| !unsaid.contains(&value))
+            {
                 call.notes.push(note);
             }
         }

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::DispatchFailure;
 use aws_smithy_runtime_api::http::{Headers, Response};
 use aws_smithy_types::event_stream::RawMessage;
 use backstop_chat::ProviderError;
-use backstop_core::{Failure, FailureKind, Ineligible, Reach, hint, wall};
+use backstop_core::{Failure, FailureKind, Ineligible, Reach, failure_of, hint, wall};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::PROVIDER;
@@ -139,7 +139,7 @@ fn kind(
     status: Option<StatusCode>,
     original: Option<StatusCode>,
 ) -> FailureKind {
-    let text = text.to_lowercase();
+    let text = text.to_lowercase().replace('’', "'");
     let by_name = |name: &str| {
         ROWS.iter()
             .find(|(code, part, _)| code.eq_ignore_ascii_case(name) && text.contains(part))
@@ -216,7 +216,7 @@ impl Original for ConverseStreamOutputError {
 /// What a failed call means.
 pub(crate) fn of_call<E>(error: &SdkError<E, Response>) -> ProviderError
 where
-    E: ProvideErrorMetadata + Original,
+    E: ProvideErrorMetadata + Original + Error + 'static,
 {
     match error {
         SdkError::ServiceError(answer) => {
@@ -239,7 +239,12 @@ where
         ),
         SdkError::TimeoutError(_) => failed(Failure::new(FailureKind::Timeout)),
         SdkError::DispatchFailure(dispatch) => failed(of_dispatch(dispatch)),
-        _ => failed(Failure::new(FailureKind::Network).with_detail("the answer broke off")),
+        error => {
+            let seen: Option<&(dyn Error + 'static)> = error.source();
+            failed(seen.and_then(failure_of).cloned().unwrap_or_else(|| {
+                Failure::new(FailureKind::Network).with_detail("the answer broke off")
+            }))
+        }
     }
 }
 

@@ -63,6 +63,7 @@ mod body;
 mod document;
 mod encode;
 mod failures;
+mod guard;
 mod messages;
 mod models;
 mod service;

@@ -159,10 +159,10 @@ pub(crate) fn rules(id: &str) -> Rules {
         .map_or(OTHER, |(_, rules)| *rules)
 }
 
-/// `sonnet-4-5-20250929-v1:0`, `3-7-sonnet-20250219-v1:0`, `opus-4-6-v1`, `v2:1`. A name without a version is
-/// taken for a recent one.
+/// `sonnet-4-5-20250929-v1:0`, `3-7-sonnet-20250219-v1:0`, `opus-4-6-v1`, `v2:1`; the simulator adds `+fault`. A name
+/// without a version is taken for a recent one.
 fn claude_version(name: &str) -> (u8, u8) {
-    let name = name.split_once(':').map_or(name, |(name, _)| name);
+    let name = name.split([':', '+']).next().unwrap_or(name);
     if name.starts_with('v') || name.starts_with("instant") {
         return (2, 0);
     }
@@ -193,6 +193,7 @@ mod tests {
             ("opus-4-6-v1", (4, 6)),
             ("sonnet-4-6", (4, 6)),
             ("opus-4-7", (4, 7)),
+            ("opus-4-7+429=2", (4, 7)),
             ("sonnet-5", (5, 0)),
             ("mythos-preview", (5, 0)),
         ] {

@@ -18,6 +18,7 @@ use crate::answer::{self, Head, Reader};
 use crate::body::ConverseBody;
 use crate::encode::Call;
 use crate::failures;
+use crate::guard::Guard;
 use crate::models::{self, Rules};
 
 /// A model of AWS Bedrock, asked by Converse or ConverseStream.
@@ -51,6 +52,7 @@ impl Bedrock {
             .to_builder()
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(Guard)
             .build();
         let model = model.into();
         Self {
@@ -92,7 +94,7 @@ impl Service<Request<Chat>> for Bedrock {
 }
 
 /// Converse and ConverseStream take the same parts, but by builders of two types.
-macro_rules! said {
+macro_rules! with_parts {
     ($operation:expr, $model:expr, $call:expr) => {
         $operation
             .model_id(&*$model)
@@ -130,7 +132,7 @@ impl Bedrock {
         call: Call,
         own_id: impl Fn() -> String,
     ) -> Result<Response<ConverseBody>, BoxError> {
-        let sent = said!(self.client.converse(), self.model, call);
+        let sent = with_parts!(self.client.converse(), self.model, call);
         let output = sent
             .send()
             .await
@@ -146,7 +148,7 @@ impl Bedrock {
         call: Call,
         own_id: impl Fn() -> String,
     ) -> Result<Response<ConverseBody>, BoxError> {
-        let sent = said!(self.client.converse_stream(), self.model, call);
+        let sent = with_parts!(self.client.converse_stream(), self.model, call);
         let output = sent
             .send()
             .await

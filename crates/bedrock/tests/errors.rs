@@ -7,12 +7,18 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use backstop_bedrock::{Bedrock, Client, Settings};
 use backstop_chat::ProviderError;
-use backstop_core::{FailureKind, Ineligible, Reach};
+use backstop_core::{BoxError, FailureKind, Ineligible, Reach};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 use support::{CLAUDE, KEY, Reply, SECRET, Server, TOKEN, ask, chat, failure};
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn errors_by_name_then_text_then_status() {
@@ -20,7 +26,7 @@ async fn errors_by_name_then_text_then_status() {
     let context = "Input is too long for requested model.";
     let server = Server::start(Reply::json(200, &json!({}))).await;
     let bedrock = server.bedrock(CLAUDE).await;
-    for (status, name, message, kind) in [
+    let errors = [
         (
             429,
             "ThrottlingException",
@@ -86,7 +92,7 @@ async fn errors_by_name_then_text_then_status() {
         (
             400,
             "ValidationException",
-            "This model doesn't support tool use.",
+            "This model doesn’t support tool use.",
             Ineligible(backstop_core::Ineligible::Capability),
         ),
         (
@@ -170,7 +176,8 @@ async fn errors_by_name_then_text_then_status() {
         (529, "", "", Overloaded),
         (418, "SomethingNewException", "x", BadRequest),
         (500, "SomethingNewException", "x", ServerError),
-    ] {
+    ];
+    for (status, name, message, kind) in errors {
         server.tell(Reply::error(status, name, message));
         for stream in [false, true] {
             let error = ask(&bedrock, chat(json!({"stream": stream}))).await;
@@ -181,7 +188,11 @@ async fn errors_by_name_then_text_then_status() {
             assert_eq!(failed.request_id().map(|id| &**id), Some("request-1"));
         }
     }
-    assert_eq!(server.asked().len() % 2, 0, "nothing was asked twice");
+    assert_eq!(
+        server.asked().len(),
+        2 * errors.len(),
+        "nothing is asked twice"
+    );
 }
 
 #[tokio::test]
@@ -263,7 +274,7 @@ async fn hung_up_on_before_an_answer() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = socket.accept().await {
             let mut some = [0; 64];
-            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut some).await;
+            let _ = stream.read(&mut some).await;
         }
     });
     let aws = Settings::new()
@@ -277,6 +288,37 @@ async fn hung_up_on_before_an_answer() {
         (failure.kind(), failure.reach()),
         (FailureKind::Network, Reach::Sent)
     );
+}
+
+#[tokio::test]
+async fn a_dropped_call_hangs_up() {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback");
+    let url = format!("http://{}", socket.local_addr().expect("bound"));
+    let aws = Settings::new()
+        .region("us-east-1")
+        .credentials(KEY, SECRET.into())
+        .endpoint_url(url);
+    let bedrock = Bedrock::new(&aws.client().await.expect("usable"), CLAUDE);
+    let mut read = Vec::new();
+    let mut stream = {
+        let mut call = std::pin::pin!(ask(&bedrock, chat(json!({}))));
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = &mut call => unreachable!("nobody answers"),
+        };
+        let (mut stream, _) = accepted.expect("a connection");
+        tokio::select! {
+            count = stream.read_buf(&mut read) => assert!(count.expect("bytes") > 0),
+            _ = &mut call => unreachable!("nobody answers"),
+        }
+        stream
+    };
+    stream
+        .read_to_end(&mut read)
+        .await
+        .expect("the end of the connection");
 }
 
 #[tokio::test]
@@ -346,13 +388,21 @@ async fn an_unbuildable_request_passes_to_the_next_deployment() {
     assert_eq!(failure.reach(), Reach::Refused);
 }
 
-/// Never answers.
+/// Never answers, or begins to stream and then falls silent.
 #[derive(Debug)]
 struct Silent;
 
 impl HttpConnector for Silent {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::new(std::future::pending())
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if !request.uri().ends_with("/converse-stream") {
+            return HttpConnectorFuture::new(std::future::pending());
+        }
+        let first = support::event("messageStart", &json!({"role": "assistant"}));
+        let frames = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from(first)))]);
+        let body = StreamBody::new(frames.chain(stream::pending()));
+        let status = 200.try_into().expect("a status");
+        let body = SdkBody::from_body_1_x(body);
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
     }
 }
 
@@ -372,6 +422,12 @@ async fn the_sdk_sets_no_timeout_of_its_own() {
         waited.is_err(),
         "how long to wait is for the timeout layer to say"
     );
+
+    let streamed = ask(&bedrock, chat(json!({"stream": true}))).await;
+    let mut body = streamed.expect("a head").into_body();
+    body.frame().await.expect("a frame").expect("a role");
+    let waited = tokio::time::timeout(day, body.frame()).await;
+    assert!(waited.is_err(), "a model may think for as long as it takes");
 }
 
 #[tokio::test]

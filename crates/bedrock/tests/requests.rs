@@ -437,7 +437,7 @@ async fn what_has_no_place_is_noted() {
     assert_eq!(notes.len(), 7, "{notes:?}");
     let (_, notes) = sent(
         NOVA,
-        json!({"logprobs": false, "n": 1, "unknown_to_us": {}}),
+        json!({"logprobs": false, "n": 1, "frequency_penalty": 0, "service_tier": "auto", "unknown_to_us": {}}),
     )
     .await;
     assert_eq!(notes, Vec::<String>::new());

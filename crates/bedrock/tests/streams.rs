@@ -279,17 +279,14 @@ async fn an_exception_in_the_stream_is_named_and_ends_it() {
 }
 
 #[tokio::test]
-async fn a_page_instead_of_events_is_a_failure() {
-    let mut reply = Reply::events(&[]);
-    reply.pieces = vec![b"<html><body>Welcome to the hotel's network</body></html>".to_vec()];
-    let server = Server::start(reply).await;
-    let response = ask(&server.bedrock(CLAUDE).await, streamed())
-        .await
-        .expect("a head");
-    let (_, end) = read(response).await;
-    // Its first letters read as the length of a frame that never ends.
-    let kind = failure(&end.expect_err("no events")).kind();
-    assert_eq!(kind, FailureKind::Network);
+async fn a_page_instead_of_events_is_a_server_error() {
+    let mut page = Reply::events(&[]);
+    page.headers = vec![("content-type", "text/html".to_owned())];
+    page.pieces = vec![b"<html><body>Welcome to the hotel's network</body></html>".to_vec()];
+    let server = Server::start(page).await;
+    let error = ask(&server.bedrock(CLAUDE).await, streamed()).await;
+    let failed = failure(&error.expect_err("no events"));
+    assert_eq!(failed.kind(), FailureKind::ServerError);
 }
 
 #[tokio::test]
