@@ -10,7 +10,9 @@ use crate::{End, Record, Seen, Slot};
 /// the caller went away.
 #[derive(Debug)]
 pub(crate) struct Open<T: Slot> {
-    trail: Trail,
+    started: Instant,
+    /// Taken with the slot.
+    trail: Option<Trail>,
     slot: Option<T>,
     status: Option<StatusCode>,
     failure: Option<Failure>,
@@ -20,7 +22,8 @@ pub(crate) struct Open<T: Slot> {
 impl<T: Slot> Open<T> {
     pub(crate) fn new(trail: Trail) -> Self {
         Self {
-            trail,
+            started: trail.started(),
+            trail: Some(trail),
             slot: None,
             status: None,
             failure: None,
@@ -42,20 +45,20 @@ impl<T: Slot> Open<T> {
 
     pub(crate) fn data(&mut self) {
         if self.first_data.is_none() {
-            self.first_data = Some(Instant::now().saturating_duration_since(self.trail.started()));
+            self.first_data = Some(Instant::now().saturating_duration_since(self.started));
         }
     }
 
     /// Writes the record; `None` if it has no slot, or is written already.
     pub(crate) fn close(&mut self, end: End) -> Option<T::Written> {
-        let slot = self.slot.take()?;
+        let (slot, trail) = self.slot.take().zip(self.trail.take())?;
         let seen = Seen {
             status: self.status,
             first_data: self.first_data,
             failure: self.failure.take(),
             end,
         };
-        Some(slot.write(Record::from_trail(self.trail.snapshot(), &seen)))
+        Some(slot.write(Record::from_trail(trail.into_snapshot(), &seen)))
     }
 }
 

@@ -407,7 +407,46 @@ impl Trail {
     #[must_use]
     pub fn snapshot(&self) -> TrailSnapshot {
         let record = self.state().record.clone();
-        let Record {
+        let Shared {
+            id,
+            started,
+            started_at,
+            ..
+        } = &*self.0;
+        record.into_snapshot(Arc::clone(id), *started, *started_at)
+    }
+
+    /// The same, when the request is over: nothing is copied if this is the last handle.
+    #[must_use]
+    pub fn into_snapshot(self) -> TrailSnapshot {
+        match Arc::try_unwrap(self.0) {
+            Ok(Shared {
+                id,
+                started,
+                started_at,
+                state,
+            }) => {
+                let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+                state.record.into_snapshot(id, started, started_at)
+            }
+            Err(shared) => Self(shared).snapshot(),
+        }
+    }
+
+    /// Nothing that runs under the lock can panic half-way, so a poisoned lock still guards a whole record.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    fn into_snapshot(
+        self,
+        id: Arc<str>,
+        started: Instant,
+        started_at: SystemTime,
+    ) -> TrailSnapshot {
+        let Self {
             model,
             stream,
             key_id,
@@ -417,11 +456,11 @@ impl Trail {
             notes,
             retries,
             fallbacks,
-        } = record;
+        } = self;
         TrailSnapshot {
-            id: Arc::clone(&self.0.id),
-            started_at: self.0.started_at,
-            elapsed: Instant::now().saturating_duration_since(self.0.started),
+            id,
+            started_at,
+            elapsed: Instant::now().saturating_duration_since(started),
             model,
             stream,
             key_id,
@@ -432,11 +471,6 @@ impl Trail {
             retries,
             fallbacks,
         }
-    }
-
-    /// Nothing that runs under the lock can panic half-way, so a poisoned lock still guards a whole record.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

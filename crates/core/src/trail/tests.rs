@@ -106,3 +106,19 @@ async fn notes_go_to_the_open_attempt() {
     assert_eq!(record.notes, ["before any attempt"]);
     assert_eq!(record.attempts[0].notes, ["temperature dropped"]);
 }
+
+#[test]
+fn the_last_handle_takes_what_others_copy() {
+    let trail = Trail::with_id("r1");
+    trail.asked("smart", true);
+    trail
+        .attempt(&Arc::new(Deployment::new("a")))
+        .settle(Ok(()));
+    let copied = trail.clone().into_snapshot();
+    let taken = trail.into_snapshot();
+    for snapshot in [copied, taken] {
+        assert_eq!(&*snapshot.id, "r1");
+        assert_eq!(snapshot.model.as_deref(), Some("smart"));
+        assert_eq!(snapshot.attempts.len(), 1);
+    }
+}
