@@ -18,6 +18,6 @@ pub struct Asks;
 
 impl<Req: Ask> Describe<Req> for Asks {
     fn describe(&self, request: &Req, trail: &Trail) {
-        trail.asked(request.model(), request.streams());
+        trail.asked(request.shared_model(), request.streams());
     }
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::InvalidChat;
@@ -97,7 +98,11 @@ impl<'de> Visitor<'de> for Top<'de, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
-        let mut head = Head::default();
+        let mut head = Head {
+            // More than most requests have.
+            members: Vec::with_capacity(16),
+            ..Head::default()
+        };
         let mut model = None;
         let mut has_messages = false;
         while let Some(key) = map.next_key::<&'de RawValue>()? {
@@ -173,7 +178,7 @@ fn read<E: de::Error>(
     name: &'static str,
     raw: &RawValue,
     head: &mut Head,
-    model: &mut Option<String>,
+    model: &mut Option<Arc<str>>,
 ) -> Result<(), E> {
     let text = raw.get();
     shallow(text)?;
@@ -182,7 +187,7 @@ fn read<E: de::Error>(
         return Ok(());
     }
     match name {
-        "model" => *model = Some(typed(raw)?),
+        "model" => *model = Some(Arc::from(&*typed::<crate::Text<'_>, E>(raw)?)),
         "stream" => head.stream = typed(raw)?,
         "stream_options" => {
             head.include_usage = typed::<StreamOptions, E>(raw)?
@@ -312,6 +317,17 @@ impl<'de> Visitor<'de> for Messages<'_> {
     }
 }
 
+/// The members of a message that we look at. Not a `Cow<str>`, which would copy every key.
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Role,
+    Content,
+    ToolCalls,
+    #[serde(other)]
+    Other,
+}
+
 struct MessageSeed<'a> {
     at: &'a Cell<At>,
     needs: &'a mut Needs,
@@ -335,13 +351,13 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut role = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match &*key {
-                "role" => {
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Role => {
                     self.at.set(At::Message(self.index, Some("role")));
                     role = Some(map.next_value::<crate::Role>()?);
                 }
-                "content" => {
+                Field::Content => {
                     self.at.set(At::Message(self.index, Some("content")));
                     map.next_value_seed(ContentSeed {
                         at: self.at,
@@ -349,11 +365,11 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
                         index: self.index,
                     })?;
                 }
-                "tool_calls" => {
+                Field::ToolCalls => {
                     self.at.set(At::Message(self.index, Some("tool_calls")));
                     self.needs.tool_history |= map.next_value_seed(Skip)? == Shape::FilledArray;
                 }
-                _ => {
+                Field::Other => {
                     map.next_value_seed(Skip)?;
                 }
             }
@@ -482,7 +498,7 @@ impl<'de> Visitor<'de> for Skip {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        while map.next_key::<Cow<'de, str>>()?.is_some() {
+        while map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value_seed(Skip)?;
         }
         Ok(Shape::Other)

@@ -18,7 +18,7 @@ pub struct Chat {
 /// What layers need to know of a request, read in one pass.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
-    pub(crate) model: String,
+    pub(crate) model: Arc<str>,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
     pub(crate) max_output: Option<u64>,
@@ -192,6 +192,10 @@ pub(crate) fn range(range: &Range<u32>) -> Range<usize> {
 impl Ask for Chat {
     fn model(&self) -> &str {
         self.model()
+    }
+
+    fn shared_model(&self) -> Arc<str> {
+        Arc::clone(&self.head.model)
     }
 
     fn streams(&self) -> bool {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Request;
 
@@ -7,6 +9,10 @@ use crate::{Failure, Usage};
 pub trait Ask {
     /// The model that the caller named.
     fn model(&self) -> &str;
+    /// The same, for whoever keeps it. A request that shares its model's name need not copy it.
+    fn shared_model(&self) -> Arc<str> {
+        self.model().into()
+    }
     /// Whether the caller wants the answer as a stream.
     fn streams(&self) -> bool;
 }
@@ -14,6 +20,10 @@ pub trait Ask {
 impl<T: Ask> Ask for Request<T> {
     fn model(&self) -> &str {
         self.body().model()
+    }
+
+    fn shared_model(&self) -> Arc<str> {
+        self.body().shared_model()
     }
 
     fn streams(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use backstop_chat::{Chat, Chunk};
-use backstop_core::{BoxError, Trail};
+use backstop_core::{Ask, BoxError, Trail};
 use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
 use http::{Request, Response};
@@ -115,7 +115,7 @@ where
                     match read {
                         Err(rejection) => rejection,
                         Ok(chat) => {
-                            this.trail.asked(chat.model(), chat.stream());
+                            this.trail.asked(chat.shared_model(), chat.stream());
                             *this.stream = chat.stream();
                             let head = head.take().expect("polled after completion");
                             let future = inner.call(Request::from_parts(head, chat));
