@@ -1,0 +1,24 @@
+//! `backstop check`.
+
+use backstop_config::Live;
+use backstop_core::BoxError;
+
+use crate::announce;
+use crate::cli::Check;
+use crate::source::Source;
+
+pub(crate) async fn run(options: Check) -> Result<(), BoxError> {
+    let (_, config) = Source::open(options.config)?;
+    // What `serve` would build; nothing is sent to anybody.
+    Live::start(&config).await?;
+    let chains = config.chains();
+    for chain in &chains {
+        announce(format_args!("{chain}\n"));
+    }
+    let models = chains.len();
+    announce(format_args!(
+        "ok: {models} model{}",
+        if models == 1 { "" } else { "s" }
+    ));
+    Ok(())
+}

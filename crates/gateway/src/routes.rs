@@ -1,0 +1,121 @@
+//! Which request gets which answer.
+
+use backstop_core::{Outcome, Trail};
+use backstop_edge::Rejection;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use crate::gateway::{Front, Gateway};
+use crate::stack::ResponseBody;
+use crate::{auth, models};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-backstop-request-id");
+
+impl Gateway {
+    /// Answers one request; every failure is an answer too.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let path = request.uri().path();
+        if let "/v1/chat/completions" | "/chat/completions" = path {
+            let chat = self.front().chat.clone();
+            return chat.answer(request).await;
+        }
+        let trail = Trail::start();
+        let mut response = match (path, reads(request.method())) {
+            ("/health/liveness", _) => health(Ok(())),
+            ("/health/readiness", _) => health(self.readiness()),
+            ("/v1/models" | "/models", true) => self.models(&request, &trail, None),
+            ("/v1/models" | "/models", false) => only_read(&trail),
+            (path, is_read) => {
+                let name = ["/v1/models/", "/models/"]
+                    .iter()
+                    .find_map(|prefix| path.strip_prefix(prefix));
+                match name.filter(|name| !name.is_empty()) {
+                    Some(name) if is_read => self.models(&request, &trail, Some(name)),
+                    Some(_) => only_read(&trail),
+                    None => nothing_here(&trail),
+                }
+            }
+        };
+        if let Ok(id) = HeaderValue::from_str(trail.id()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response.map(|body| Either::Right(Either::Right(body)))
+    }
+
+    /// All models, or the one with that name, for whoever may ask.
+    fn models(
+        &self,
+        request: &Request<Incoming>,
+        trail: &Trail,
+        name: Option<&str>,
+    ) -> Response<Full<Bytes>> {
+        let front = self.front();
+        let Front { keys, .. } = &**front;
+        if let Err(rejection) = keys.admit(request.headers(), trail) {
+            return auth::refused(rejection, trail);
+        }
+        let (names, created) = (self.live().models(), self.started());
+        match name {
+            None => answer(StatusCode::OK, models::list(&names, created)),
+            Some(name) => match models::one(&names, name, created) {
+                Ok(model) => answer(StatusCode::OK, model),
+                Err(rejection) => rejection.respond(trail).map(Full::new),
+            },
+        }
+    }
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn health(state: Result<(), &'static str>) -> Response<Full<Bytes>> {
+    match state {
+        Ok(()) => answer(StatusCode::OK, json!({"status": "ok"}).to_string()),
+        Err(why) => {
+            let body = json!({"status": "unavailable", "reason": why}).to_string();
+            answer(StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    }
+}
+
+fn only_read(trail: &Trail) -> Response<Full<Bytes>> {
+    let message = "models are asked for with GET";
+    let rejection = Rejection::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+        Outcome::ClientError,
+    );
+    let mut response = rejection.respond(trail).map(Full::new);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn nothing_here(trail: &Trail) -> Response<Full<Bytes>> {
+    let message =
+        "there is nothing under this path; chat completions are under POST /v1/chat/completions";
+    Rejection::new(
+        StatusCode::NOT_FOUND,
+        "unknown_url",
+        message,
+        Outcome::ClientError,
+    )
+    .respond(trail)
+    .map(Full::new)
+}
+
+fn answer(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
