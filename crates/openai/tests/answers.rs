@@ -175,6 +175,17 @@ fn what_ends_a_stream() {
             None,
             true,
         ),
+        (
+            stop() + &event("garbage") + &event(r#"{"choices":5}"#) + DONE,
+            None,
+            true,
+        ),
+        // An error is one wherever it comes.
+        (
+            stop() + &event(r#"{"error":{"code":429}}"#),
+            Some(RateLimit),
+            true,
+        ),
         // Not complete.
         (String::new(), Some(Network), false),
         (DONE.to_owned(), Some(Network), false),

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+use std::fmt;
+
 use backstop_chat::sse::{Event, Events, Item};
 use backstop_chat::{Chunk, Meta, ProviderError};
 use backstop_core::UsageSource;
@@ -9,7 +12,6 @@ use crate::finish::Ending;
 use crate::frame::Frame;
 
 /// A stream of server-sent events.
-#[derive(Debug)]
 pub(super) struct Stream {
     provider: &'static str,
     events: Events,
@@ -100,10 +102,11 @@ impl Stream {
             Some(b'[') if classify::is_error(data) => {
                 return Err(classify::in_body(self.provider, data));
             }
-            Some(_) => return Err(self.malformed("an event that is not a JSON object")),
+            Some(_) => return self.odd("an event that is not a JSON object"),
         }
-        let frame: Frame<'_> = serde_json::from_slice(data)
-            .map_err(|_| self.malformed("an event that is not a chunk of an answer"))?;
+        let Ok(frame) = serde_json::from_slice::<Frame<'_>>(data) else {
+            return self.odd("an event that is not a chunk of an answer");
+        };
         if let Some(error) = error_in(self.provider, &frame, data) {
             return Err(error);
         }
@@ -172,8 +175,28 @@ impl Stream {
         Ok(Some(Chunk::silent(meta)))
     }
 
+    /// Garbage takes nothing away from an answer that is complete.
+    fn odd(&self, what: &'static str) -> Result<Option<Chunk>, ProviderError> {
+        if self.proven {
+            Ok(Some(Chunk::silent(Meta::default())))
+        } else {
+            Err(self.malformed(what))
+        }
+    }
+
     fn malformed(&self, what: &'static str) -> ProviderError {
         ProviderError::malformed(self.provider, what)
+    }
+}
+
+/// Shows nothing of the answer.
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("provider", &self.provider)
+            .field("proven", &self.proven)
+            .field("over", &self.over)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +205,7 @@ fn is_json(data: &[u8]) -> bool {
 }
 
 /// JSON has line ends only where it has white space.
-fn on_one_line(json: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
     if json.contains(&b'\n') {
         let line = |byte: &u8| if *byte == b'\n' { b' ' } else { *byte };
         json.iter().map(line).collect()
