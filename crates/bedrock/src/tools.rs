@@ -4,9 +4,9 @@ use aws_sdk_bedrockruntime::types as aws;
 use aws_smithy_types::Document;
 use backstop_chat::{Conversation, Function, ProviderError, ToolChoice};
 
+use crate::document;
 use crate::messages::incapable;
 use crate::models::Rules;
-use crate::{PROVIDER, document};
 
 /// Said where tools have to be described, for the history holds calls, but none may be called.
 const NO_CALLS: &str = "Do not call any tool in your next answer.";
@@ -38,7 +38,7 @@ impl Tools {
             .collect();
         let none_may = matches!(conversation.tool_choice, Some(ToolChoice::None));
         let offered = !conversation.tools.is_empty();
-        if none_may && called.is_empty() || !offered && called.is_empty() {
+        if called.is_empty() && (none_may || !offered) {
             return Ok(tools);
         }
 
@@ -53,7 +53,7 @@ impl Tools {
         if !offered {
             for (index, name) in called.iter().enumerate() {
                 if !called[..index].contains(name) {
-                    list.push(described(name, None, any_object()));
+                    list.push(described(name, None, any_object(), None));
                 }
             }
         }
@@ -93,22 +93,16 @@ impl Tools {
     ) -> Result<aws::Tool, ProviderError> {
         let schema = match function.parameters {
             Some(schema) => document::parse(schema.get())
-                .map_err(|_| ProviderError::incapable(PROVIDER, "a tool's schema is not JSON"))?,
+                .map_err(|_| incapable("a tool's schema that is not JSON"))?,
             None => any_object(),
         };
-        let strict = function.strict == Some(true);
-        if strict && !rules.schemas {
+        let mut strict = function.strict.filter(|strict| *strict);
+        if strict.is_some() && !rules.schemas {
             self.notes.push("strict tools dropped");
+            strict = None;
         }
         let description = function.description.as_deref();
-        let tool = described(&function.name, description, schema);
-        Ok(match tool {
-            aws::Tool::ToolSpec(mut tool) if strict && rules.schemas => {
-                tool.strict = Some(true);
-                aws::Tool::ToolSpec(tool)
-            }
-            tool => tool,
-        })
+        Ok(described(&function.name, description, schema, strict))
     }
 }
 
@@ -134,7 +128,12 @@ fn chosen(
     }
 }
 
-fn described(name: &str, description: Option<&str>, schema: Document) -> aws::Tool {
+fn described(
+    name: &str,
+    description: Option<&str>,
+    schema: Document,
+    strict: Option<bool>,
+) -> aws::Tool {
     let tool = aws::ToolSpecification::builder()
         .name(name)
         .set_description(
@@ -143,6 +142,7 @@ fn described(name: &str, description: Option<&str>, schema: Document) -> aws::To
                 .map(str::to_owned),
         )
         .input_schema(aws::ToolInputSchema::Json(schema))
+        .set_strict(strict)
         .build()
         .expect("a tool has a name and a schema");
     aws::Tool::ToolSpec(tool)
