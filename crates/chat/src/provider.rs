@@ -37,7 +37,6 @@ const RATE_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 /// # Cancel safety
 ///
 /// Dropping the future or the body drops the client's: the upstream request is cancelled.
-#[derive(Clone)]
 pub struct Provider<D, C> {
     dialect: Arc<D>,
     client: C,
@@ -85,6 +84,16 @@ where
             state,
             dialect: Arc::clone(&self.dialect),
             chat: request.into_body(),
+        }
+    }
+}
+
+// Not derived: clones share the dialect, which need not be `Clone`.
+impl<D, C: Clone> Clone for Provider<D, C> {
+    fn clone(&self) -> Self {
+        Self {
+            dialect: Arc::clone(&self.dialect),
+            client: self.client.clone(),
         }
     }
 }
