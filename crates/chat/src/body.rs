@@ -1,8 +1,10 @@
+use std::array;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use backstop_core::BoxError;
+use bytes::Buf;
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -33,6 +35,12 @@ impl Body {
         )
     }
 
+    /// An answer of several chunks that are there already.
+    #[must_use]
+    pub fn of<const N: usize>(chunks: [Chunk; N]) -> Self {
+        Self(UnsyncBoxBody::new(Chunks(chunks.into_iter())))
+    }
+
     /// Reads the answer to its end and gives its text: of the first choice, streamed or not.
     ///
     /// # Errors
@@ -57,6 +65,30 @@ impl Body {
             }
         }
         Ok(text)
+    }
+}
+
+/// Chunks that are there already.
+struct Chunks<const N: usize>(array::IntoIter<Chunk, N>);
+
+impl<const N: usize> http_body::Body for Chunks<N> {
+    type Data = Chunk;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
+        Poll::Ready(self.0.next().map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_slice().is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let chunks = self.0.as_slice().iter();
+        SizeHint::with_exact(chunks.map(|chunk| chunk.remaining() as u64).sum())
     }
 }
 

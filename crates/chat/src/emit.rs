@@ -1,10 +1,42 @@
-//! Answers in OpenAI's format, for dialects that translate: [`Writer`] for streams, [`Document`] for the rest.
+//! Answers in OpenAI's format, for providers of other formats: [`Writer`] for streams, [`Document`] for the rest, and
+//! [`answer`] for a text that is there already.
 
-use backstop_core::Usage;
+use std::time::UNIX_EPOCH;
+
+use backstop_core::{Trail, Usage, wall};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::{Chunk, Finish, Meta};
+use crate::{Body, Chat, Chunk, Finish, Meta};
+
+/// The answer of `model` to `chat` where its text is there already: a stream or a document, as the caller asked.
+///
+/// ```
+/// use backstop_chat::{Chat, emit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), backstop_core::BoxError> {
+/// let chat = Chat::user("Who are you?");
+/// assert_eq!(emit::answer(&chat, "echo", "Who are you?").text().await?, "Who are you?");
+/// assert_eq!(emit::answer(&chat.streamed(true), "echo", "Who are you?").text().await?, "Who are you?");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn answer(chat: &Chat, model: &str, text: &str) -> Body {
+    let id = format!("chatcmpl-{}", Trail::start().id());
+    let now = wall::now().duration_since(UNIX_EPOCH);
+    let created = now.map_or(0, |since| since.as_secs());
+    if chat.stream() {
+        let writer = Writer::new(&id, model, created, chat.include_usage());
+        return Body::of([
+            writer.role(),
+            writer.text(text),
+            writer.finish(Finish::Stop, true),
+        ]);
+    }
+    Body::once(Document::new(&id, model, created, text).into_chunk())
+}
 
 /// Writes the chunks of one streamed answer with one choice.
 ///
@@ -226,7 +258,22 @@ pub struct Document<'a> {
     pub usage: Option<Usage>,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    /// The answer `id` by `model`, `created` in seconds since 1970: this text and nothing else.
+    #[must_use]
+    pub const fn new(id: &'a str, model: &'a str, created: u64, text: &'a str) -> Self {
+        Self {
+            id,
+            model,
+            created,
+            text: Some(text),
+            reasoning: None,
+            tool_calls: &[],
+            finish: Finish::Stop,
+            usage: None,
+        }
+    }
+
     /// The answer as one chunk.
     #[must_use]
     pub fn into_chunk(self) -> Chunk {
@@ -349,6 +396,9 @@ fn json(value: &(impl Serialize + ?Sized)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Buf;
+    use http_body::Body as _;
+    use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
     fn read(chunk: &Chunk) -> Value {
@@ -382,6 +432,28 @@ mod tests {
         let chunk = Writer::new("id", "m", 1, false).usage(Usage::reported(9, 4));
         assert_eq!(chunk.meta().usage.map(|usage| usage.input), Some(9));
         assert!(chunk.into_bytes().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_text_is_answered_as_it_was_asked_for() {
+        let chat = Chat::user("hi").streamed(true);
+        let mut body = answer(&chat, "echo", "hello");
+        let size = body.size_hint().exact();
+        let mut chunks = Vec::new();
+        while let Some(frame) = body.frame().await {
+            chunks.push(frame.expect("no error").into_data().expect("a chunk"));
+        }
+        assert!(body.is_end_stream());
+        let bytes: usize = chunks.iter().map(Buf::remaining).sum();
+        assert_eq!(size, Some(bytes as u64));
+        let terminal: Vec<_> = chunks.iter().map(|chunk| chunk.meta().terminal).collect();
+        assert_eq!(terminal, [false, false, true]);
+
+        let mut body = answer(&chat.streamed(false), "echo", "hello");
+        let whole = body.frame().await.expect("one frame").expect("no error");
+        let whole = whole.into_data().expect("a chunk");
+        assert!(whole.meta().text && whole.meta().terminal);
+        assert_eq!(read(&whole)["model"], "echo");
     }
 
     #[test]
