@@ -89,6 +89,7 @@ where
                     },
                     Some(Err(error)) => {
                         let rejection = Rejection::of(&error.into());
+                        trail.surface();
                         trail.end(rejection.outcome());
                         let mut bytes = b"data: ".to_vec();
                         bytes.extend_from_slice(&rejection.into_json(options, trail));

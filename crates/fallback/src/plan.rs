@@ -210,6 +210,9 @@ where
         if !tried.iter().any(Tried::is_asked) {
             verdict = verdict.with_reach(Reach::Refused);
         }
+        if tried.last().is_some_and(Tried::is_asked) {
+            self.trail.surface();
+        }
         self.trail.end(match kind {
             FailureKind::Overloaded => Outcome::Exhausted,
             kind => Outcome::of(kind),

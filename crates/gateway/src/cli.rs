@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Says what a configuration amounts to, or what is wrong with it.
     Check(Check),
+    /// Shows every outage survived, with simulated providers: no key and no network needed.
+    Demo(Demo),
     /// Serves simulated providers, with faults on demand.
     Sim(Sim),
 }
@@ -46,6 +48,16 @@ pub(crate) struct Check {
     /// The configuration; without it, the providers whose usual environment variables are set.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Demo {
+    /// Goes on serving afterwards.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Skips the pauses for reading.
+    #[arg(long)]
+    pub(crate) fast: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `backstop serve` | answers chat completions in OpenAI's format by the chains of its configuration |
 //! | `backstop check` | says what a configuration amounts to, or what is wrong with it |
+//! | `backstop demo` | shows every outage survived, with simulated providers |
 //! | `backstop sim` | serves simulated providers, with faults on demand |
 //!
 //! It is one assembly of Backstop's layers; everything that decides about a request is in them. What is here is
@@ -13,6 +14,7 @@ mod auth;
 mod check;
 mod cli;
 mod connection;
+mod demo;
 mod gateway;
 mod listener;
 mod logging;
@@ -42,6 +44,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(options) => block_on(serve::run(options)),
         Command::Check(options) => block_on(check::run(options)),
+        Command::Demo(options) => block_on(demo::run(options)),
         Command::Sim(options) => block_on(sim::run(options)),
     };
     match result {

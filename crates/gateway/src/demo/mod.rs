@@ -3,6 +3,7 @@
 //! Simulated providers and a gateway on loopback, one scene for each outage. Each scene checks what the client saw
 //! against what it should have seen, so the demo is also a test: it ends with an error if one does not hold.
 
+mod host;
 mod print;
 mod scenes;
 mod visit;
@@ -14,33 +15,27 @@ use backstop_config::{Config, Environment};
 use backstop_core::BoxError;
 use backstop_sim::{Outage, Sim};
 
+use self::host::Host;
 use self::print::Printer;
 use self::scenes::{SCENES, Scene};
 use self::visit::Visitor;
-use crate::serve::{Gateway, Settings};
+use crate::cli;
+use crate::shutdown::Signals;
 
 /// How long a reader has for one scene.
 const PAUSE: Duration = Duration::from_millis(1500);
 
-/// How the demo runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
-    /// Go on serving after the last scene.
-    pub(crate) keep: bool,
-    /// Skip the pauses for reading.
-    pub(crate) fast: bool,
-}
-
-pub(crate) async fn run(options: Options) -> Result<(), BoxError> {
+pub(crate) async fn run(options: cli::Demo) -> Result<(), BoxError> {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let sim = Sim::bind(loopback).await?;
     let audit = tempfile::tempdir()?;
-    let environment = Environment::given([("SIM", sim.url()), ("AUDIT", audit.path().display().to_string())]);
+    let environment = Environment::given([("AUDIT", audit.path().display().to_string())]);
     let config = Config::parse("the demo", &document(&sim), &environment)?;
-    let gateway = Gateway::start(&config, loopback, Settings::default()).await?;
+    let mut signals = Signals::listen()?;
+    let gateway = Host::start(&config, loopback).await?;
 
     let printer = Printer::new();
-    printer.opening(&sim.url(), &gateway.url(), audit.path(), &config);
+    printer.opening(&sim.url(), gateway.url(), audit.path(), &config);
     let visitor = Visitor::new(gateway.url(), audit.path().to_owned());
     let mut failed = Vec::new();
     for (index, scene) in SCENES.iter().enumerate() {
@@ -55,38 +50,57 @@ pub(crate) async fn run(options: Options) -> Result<(), BoxError> {
     }
     printer.closing(SCENES.len(), &failed);
     if options.keep {
-        printer.keeping(&gateway.url());
-        crate::shutdown::requested().await;
+        Printer::keeping(gateway.url());
+        signals.next().await;
     }
     gateway.shutdown().await?;
     sim.shutdown().await;
-    if failed.is_empty() { Ok(()) } else { Err(format!("{} of {} scenes failed", failed.len(), SCENES.len()).into()) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} of {} scenes failed", failed.len(), SCENES.len()).into())
+    }
 }
 
 /// One scene: the outage begins, a client asks, the outage ends.
 async fn play(
     scene: &Scene,
     sim: &Sim,
-    gateway: &Gateway,
+    gateway: &Host,
     visitor: &Visitor,
     printer: &Printer,
 ) -> Result<(), BoxError> {
     for (provider, fault) in scene.outages {
-        sim.faults().begin(Outage::new(*provider, fault)?);
+        let outage = Outage::new(*provider, *fault)?;
+        sim.faults().begin(if scene.times > 0 {
+            outage.times(scene.times)
+        } else {
+            outage
+        });
     }
-    for (nth, expected) in scene.visits.iter().enumerate() {
-        let calls = sim.journal().entries().len();
-        let visit = visitor.ask(scene.stream).await?;
-        let calls = sim.journal().entries().len() - calls;
-        printer.visit(nth, &visit, calls);
-        expected.check(&visit)?;
-    }
-    for (provider, _) in scene.outages {
-        sim.faults().end(*provider, None);
-    }
+    let played = visits(scene, sim, visitor, printer).await;
+    sim.faults().clear();
     // The next scene begins with a clean slate, as after a good while.
     for circuit in gateway.live().circuits().list() {
         circuit.reset();
+    }
+    played
+}
+
+async fn visits(
+    scene: &Scene,
+    sim: &Sim,
+    visitor: &Visitor,
+    printer: &Printer,
+) -> Result<(), BoxError> {
+    let last = scene.visits.len() - 1;
+    for (index, expected) in scene.visits.iter().enumerate() {
+        let calls = sim.journal().entries().len();
+        let visit = visitor.ask(scene.stream).await?;
+        let calls = sim.journal().entries().len() - calls;
+        // Of many that are alike, the first and the last say it.
+        printer.visit(&visit, calls, index == 0 || index == last);
+        expected.check(&visit)?;
     }
     Ok(())
 }

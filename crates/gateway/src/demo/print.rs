@@ -9,6 +9,13 @@ use serde_json::Value;
 
 use super::visit::Visit;
 
+/// A line on stdout, whether or not anybody still reads it.
+macro_rules! say {
+    ($($part:tt)*) => {
+        crate::announce(format_args!($($part)*))
+    };
+}
+
 pub(super) struct Printer {
     color: bool,
 }
@@ -19,99 +26,149 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-#[expect(clippy::print_stdout, reason = "the demo talks to whoever runs it")]
 impl Printer {
     pub(super) fn new() -> Self {
-        Self { color: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        Self {
+            color: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        }
     }
 
     pub(super) fn opening(&self, sim: &str, gateway: &str, audit: &Path, config: &Config) {
-        println!("{}", self.paint(BOLD, "Backstop demo: three simulated providers, one chain, no outage visible."));
-        println!("  providers  {sim}  (OpenAI, Anthropic and Bedrock wire formats, simulated)");
-        println!("  gateway    {gateway}/v1/chat/completions");
-        println!("  audit      {}", audit.display());
+        say!(
+            "{}",
+            self.paint(
+                BOLD,
+                "Backstop demo: three simulated providers, one chain, no outage visible."
+            )
+        );
+        say!("  providers  {sim}  (OpenAI, Anthropic and Bedrock wire formats, simulated)");
+        say!("  gateway    {gateway}/v1/chat/completions");
+        say!("  audit      {}", audit.display());
         for chain in config.chains() {
             let steps: Vec<&str> = chain.steps.iter().map(|step| &*step.id).collect();
-            println!("  chain      {}: {}", chain.model, steps.join(" → "));
+            say!("  chain      {}: {}", chain.model, steps.join(" → "));
         }
     }
 
     pub(super) fn title(&self, number: usize, title: &str) {
-        println!();
-        println!("{}", self.paint(BOLD, &format!("{number:>2}. {title}")));
+        say!("");
+        say!("{}", self.paint(BOLD, &format!("{number:>2}. {title}")));
     }
 
-    pub(super) fn visit(&self, nth: usize, visit: &Visit, calls: usize) {
-        let number = if nth == 0 { "client".to_owned() } else { format!("  #{}  ", nth + 1) };
-        let took = format!("{:.1} ms", visit.took.as_secs_f64() * 1000.0);
-        let status = if visit.status == 200 && visit.error.is_none() {
-            self.paint(GREEN, "200")
-        } else if visit.status == 200 {
-            self.paint(YELLOW, "200, then an error")
-        } else {
-            self.paint(RED, &visit.status.to_string())
+    /// `in_full` shows the record's rows, too.
+    pub(super) fn visit(&self, visit: &Visit, calls: usize, in_full: bool) {
+        let took = format!("{:>6.1} ms", visit.took.as_secs_f64() * 1000.0);
+        let status = match (visit.status, &visit.error) {
+            (200, None) => self.paint(GREEN, "200"),
+            (200, Some(_)) => self.paint(YELLOW, "200"),
+            (status, _) => self.paint(RED, &status.to_string()),
         };
-        let mut said = match (&visit.error, &visit.served_by) {
-            (None, Some(by)) => format!("answered by {by}: “{}”", shorten(&visit.text)),
-            (Some(code), _) if !visit.text.is_empty() => format!("“{}” {code}, no finish reason", shorten(&visit.text)),
-            (Some(code), _) => code.clone(),
-            (None, None) => String::new(),
+        let said = match (&visit.error, &visit.served_by) {
+            (Some(code), _) if visit.text.is_empty() => code.clone(),
+            (Some(code), _) => format!("“{}” {code}, no finish reason", shorten(&visit.text)),
+            (None, by) => format!(
+                "{}: “{}”",
+                by.as_deref().unwrap_or("-"),
+                shorten(&visit.text)
+            ),
         };
-        if let Some(seconds) = &visit.retry_after {
-            said.push_str(&format!(", retry-after {seconds} s"));
+        let back = visit
+            .retry_after
+            .as_ref()
+            .map(|seconds| format!(", retry-after {seconds} s"))
+            .unwrap_or_default();
+        let sent = if visit.stream { "stream" } else { "json" };
+        say!("    client  {status} {took}  {sent:6}  {said}{back}");
+        if !in_full {
+            return;
         }
-        println!("    {number}  {status} in {took}, {said}");
-        println!("    {}   {}", self.paint(DIM, "audit"), self.paint(DIM, &trail(&visit.record)));
+        let rows = rows(&visit.record);
+        let width = rows
+            .iter()
+            .map(|(who, _)| who.chars().count())
+            .max()
+            .unwrap_or(0);
+        for (index, (who, what)) in rows.iter().enumerate() {
+            let label = if index == 0 { "audit" } else { "" };
+            say!(
+                "    {}",
+                self.paint(DIM, &format!("{label:6}  {who:width$}  {what}"))
+            );
+        }
+        let (attempts, retries, fallbacks) = (visit.attempts, visit.retries, visit.fallbacks);
+        let outcome = visit.record["outcome"].as_str().unwrap_or("-");
         let counts = format!(
-            "attempts {}, retries {}, fallbacks {}; calls that reached a provider: {calls}",
-            visit.attempts, visit.retries, visit.fallbacks
+            "{:6}  {outcome}: attempts {attempts}, retries {retries}, fallbacks {fallbacks}, calls to providers {calls}",
+            "",
         );
-        println!("            {}", self.paint(DIM, &counts));
+        say!("    {}", self.paint(DIM, &counts));
     }
 
     pub(super) fn failed(&self, error: &BoxError) {
-        println!("    {}  {error}", self.paint(RED, "FAILED"));
+        say!("    {}  {error}", self.paint(RED, "FAILED"));
     }
 
     pub(super) fn closing(&self, scenes: usize, failed: &[&str]) {
-        println!();
+        say!("");
         if failed.is_empty() {
-            println!("{}", self.paint(GREEN, &format!("All {scenes} scenes went as they should.")));
+            say!(
+                "{}",
+                self.paint(GREEN, &format!("All {scenes} scenes went as they should."))
+            );
         } else {
-            println!("{}", self.paint(RED, &format!("Not as they should: {}", failed.join("; "))));
+            say!(
+                "{}",
+                self.paint(RED, &format!("Not as they should: {}", failed.join("; ")))
+            );
         }
     }
 
-    pub(super) fn keeping(&self, gateway: &str) {
-        println!();
-        println!("Still serving; stop it with Ctrl-C. Try:");
-        println!(
+    pub(super) fn keeping(gateway: &str) {
+        say!("");
+        say!("Still serving; stop it with Ctrl-C. Try:");
+        say!(
             "  curl {gateway}/v1/chat/completions -H 'content-type: application/json' \\\n       \
              -d '{{\"model\": \"smart\", \"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'"
         );
     }
 
     fn paint(&self, color: &str, text: &str) -> String {
-        if self.color { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\u{1b}[{color}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
-/// The record's rows on one line: who was skipped, who was asked, how each ended, what followed.
-fn trail(record: &Value) -> String {
+/// The record's rows: who was passed over, who was asked, how that ended, what followed.
+fn rows(record: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let skipped = record["skipped"].as_array().into_iter().flatten();
-    let skipped = skipped.map(|row| format!("{} skipped ({})", text(&row["deployment"]), text(&row["reason"])));
-    let attempts = record["attempts"].as_array().into_iter().flatten().map(|row| {
-        let status = row["http_status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
-        let took = row["duration_ms"].as_f64().unwrap_or_default();
-        format!("{} {}{status} in {took:.1} ms, {}", text(&row["deployment"]), text(&row["result"]), text(&row["next_action"]))
+    let list = |name: &str| record[name].as_array().cloned().unwrap_or_default();
+    let skipped = list("skipped").into_iter().map(|row| {
+        (
+            text(&row["deployment"]),
+            format!("skipped: {}", text(&row["reason"])),
+        )
     });
-    let rows: Vec<String> = skipped.chain(attempts).collect();
-    format!("{} → {}", rows.join(" → "), text(&record["outcome"]))
+    let attempts = list("attempts").into_iter().map(|row| {
+        let status = row["http_status"]
+            .as_u64()
+            .map(|status| status.to_string())
+            .unwrap_or_default();
+        let took = row["duration_ms"].as_f64().unwrap_or_default();
+        let what = format!(
+            "{:13} {status:3} {took:>6.1} ms  → {}",
+            text(&row["result"]),
+            text(&row["next_action"])
+        );
+        (text(&row["deployment"]), what)
+    });
+    skipped.chain(attempts).collect()
 }
 
 fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(36).collect();
+    let mut short: String = text.chars().take(30).collect();
     if short.len() < text.len() {
         short.push('…');
     }

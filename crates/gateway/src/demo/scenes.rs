@@ -9,6 +9,8 @@ pub(super) struct Scene {
     pub(super) title: &'static str,
     /// Who suffers from what, in the simulator's words.
     pub(super) outages: &'static [(Provider, &'static str)],
+    /// How many requests it spoils; 0 means all.
+    pub(super) times: u64,
     pub(super) stream: bool,
     /// The requests that the client makes, one after another.
     pub(super) visits: &'static [Expected],
@@ -30,92 +32,166 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         title: "all is well",
         outages: &[],
+        times: 0,
         stream: false,
-        visits: &[Answer { by: "openai", attempts: 1 }],
+        visits: &[Answer {
+            by: "openai",
+            attempts: 1,
+        }],
     },
     Scene {
         title: "OpenAI answers 500",
         outages: &[(OpenAi, "500")],
+        times: 0,
         stream: false,
-        visits: &[Answer { by: "anthropic", attempts: 2 }],
+        visits: &[Answer {
+            by: "anthropic",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI is overloaded in the middle of a stream's first words",
         outages: &[(OpenAi, "error=0")],
+        times: 0,
         stream: true,
-        visits: &[Answer { by: "anthropic", attempts: 2 }],
+        visits: &[Answer {
+            by: "anthropic",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI's rate limit: back in 100 ms, so it is asked again",
-        outages: &[(OpenAi, "429=0.1+first=1")],
+        outages: &[(OpenAi, "429=0.1")],
+        times: 1,
         stream: false,
-        visits: &[Answer { by: "openai", attempts: 2 }],
+        visits: &[Answer {
+            by: "openai",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI's rate limit: back in 20 s, so the next one answers, and the next request skips OpenAI",
         outages: &[(OpenAi, "429=20")],
+        times: 0,
         stream: false,
-        visits: &[Answer { by: "anthropic", attempts: 2 }, Answer { by: "anthropic", attempts: 1 }],
+        visits: &[
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 1,
+            },
+        ],
     },
     Scene {
         title: "OpenAI hangs; its time to a first token is 300 ms here",
         outages: &[(OpenAi, "hang")],
+        times: 0,
         stream: true,
-        visits: &[Answer { by: "anthropic", attempts: 2 }],
+        visits: &[Answer {
+            by: "anthropic",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI rejects the gateway's key",
         outages: &[(OpenAi, "401")],
+        times: 0,
         stream: false,
-        visits: &[Answer { by: "anthropic", attempts: 2 }, Answer { by: "anthropic", attempts: 1 }],
+        visits: &[
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 1,
+            },
+        ],
     },
     Scene {
         title: "OpenAI resets the connection before the first token",
         outages: &[(OpenAi, "cut=0")],
+        times: 0,
         stream: true,
-        visits: &[Answer { by: "anthropic", attempts: 2 }],
+        visits: &[Answer {
+            by: "anthropic",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI sends a web page with status 200",
         outages: &[(OpenAi, "html")],
+        times: 0,
         stream: false,
-        visits: &[Answer { by: "anthropic", attempts: 2 }],
+        visits: &[Answer {
+            by: "anthropic",
+            attempts: 2,
+        }],
     },
     Scene {
         title: "OpenAI and Anthropic are down",
         outages: &[(OpenAi, "503"), (Anthropic, "529")],
+        times: 0,
         stream: true,
-        visits: &[Answer { by: "bedrock", attempts: 3 }],
+        visits: &[Answer {
+            by: "bedrock",
+            attempts: 3,
+        }],
     },
     Scene {
         title: "OpenAI stays down: after four failures it is not even asked",
         outages: &[(OpenAi, "500")],
+        times: 0,
         stream: false,
         visits: &[
-            Answer { by: "anthropic", attempts: 2 },
-            Answer { by: "anthropic", attempts: 2 },
-            Answer { by: "anthropic", attempts: 2 },
-            Answer { by: "anthropic", attempts: 2 },
-            Answer { by: "anthropic", attempts: 1 },
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 2,
+            },
+            Answer {
+                by: "anthropic",
+                attempts: 1,
+            },
         ],
     },
     Scene {
         title: "OpenAI's stream is cut after the fifth token: said plainly, never a silent end",
         outages: &[(OpenAi, "cut=5")],
+        times: 0,
         stream: true,
         visits: &[BrokenStream],
     },
     Scene {
         title: "everything is down",
-        outages: &[(OpenAi, "500"), (Anthropic, "529=7"), (Bedrock, "503")],
+        outages: &[(OpenAi, "500"), (Anthropic, "429=7"), (Bedrock, "503")],
+        times: 0,
         stream: false,
         visits: &[Exhausted],
     },
     Scene {
         title: "all is well again",
         outages: &[],
+        times: 0,
         stream: true,
-        visits: &[Answer { by: "openai", attempts: 1 }],
+        visits: &[Answer {
+            by: "openai",
+            attempts: 1,
+        }],
     },
 ];
 
@@ -130,13 +206,17 @@ impl Expected {
                     && visit.attempts == *attempts
             }
             BrokenStream => visit.status == 200 && !visit.is_complete && visit.error.is_some(),
-            Exhausted => visit.status == 503 && visit.error.as_deref() == Some("all_deployments_failed"),
+            Exhausted => {
+                visit.status == 503 && visit.error.as_deref() == Some("all_deployments_failed")
+            }
         };
         if holds {
             return Ok(());
         }
         Err(match self {
-            Answer { by, attempts } => format!("expected a whole answer by {by} after {attempts} attempts"),
+            Answer { by, attempts } => {
+                format!("expected a whole answer by {by} after {attempts} attempts")
+            }
             BrokenStream => "expected a stream that says that it broke".to_owned(),
             Exhausted => "expected 503 all_deployments_failed".to_owned(),
         }

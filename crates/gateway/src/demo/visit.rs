@@ -23,6 +23,7 @@ pub(super) struct Visitor {
 
 /// What the client saw, and the record of it.
 pub(super) struct Visit {
+    pub(super) stream: bool,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) text: String,
@@ -40,8 +41,12 @@ pub(super) struct Visit {
 }
 
 impl Visitor {
-    pub(super) fn new(gateway: String, audit: PathBuf) -> Self {
-        Self { client: Client::plain_http(), url: format!("{gateway}/v1/chat/completions"), audit }
+    pub(super) fn new(gateway: &str, audit: PathBuf) -> Self {
+        Self {
+            client: Client::plain_http(),
+            url: format!("{gateway}/v1/chat/completions"),
+            audit,
+        }
     }
 
     pub(super) async fn ask(&self, stream: bool) -> Result<Visit, BoxError> {
@@ -57,11 +62,21 @@ impl Visitor {
         let (head, body) = self.client.clone().oneshot(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         let took = Instant::now().saturating_duration_since(began);
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let count = |name: &str| header(name).and_then(|value| value.parse().ok()).unwrap_or_default();
+        let header = |name: &str| {
+            head.headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let count = |name: &str| {
+            header(name)
+                .and_then(|value| value.parse().ok())
+                .unwrap_or_default()
+        };
         let seen = Seen::of(&body, stream && head.status.is_success());
         let id = header("x-backstop-request-id").ok_or("the answer has no request id")?;
         Ok(Visit {
+            stream,
             status: head.status.as_u16(),
             took,
             text: seen.text,
@@ -91,7 +106,9 @@ impl Visitor {
                 }
             }
         };
-        tokio::time::timeout(RECORD, wait).await.map_err(|_| "no record was written")?
+        tokio::time::timeout(RECORD, wait)
+            .await
+            .map_err(|_| "no record was written")?
     }
 }
 
@@ -109,15 +126,24 @@ impl Seen {
         let mut finished = false;
         let mut done = !stream;
         let text = String::from_utf8_lossy(body);
-        let documents: Vec<&str> =
-            if stream { text.lines().filter_map(|line| line.strip_prefix("data: ")).collect() } else { vec![&text] };
+        let documents: Vec<&str> = if stream {
+            text.lines()
+                .filter_map(|line| line.strip_prefix("data: "))
+                .collect()
+        } else {
+            vec![&text]
+        };
         for document in documents {
             if document == "[DONE]" {
                 done = true;
                 continue;
             }
-            let Ok(document) = serde_json::from_str::<Value>(document) else { continue };
-            seen.error = seen.error.or_else(|| document["error"]["code"].as_str().map(str::to_owned));
+            let Ok(document) = serde_json::from_str::<Value>(document) else {
+                continue;
+            };
+            seen.error = seen
+                .error
+                .or_else(|| document["error"]["code"].as_str().map(str::to_owned));
             let choice = &document["choices"][0];
             for said in [&choice["delta"]["content"], &choice["message"]["content"]] {
                 seen.text.push_str(said.as_str().unwrap_or_default());
