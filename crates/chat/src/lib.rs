@@ -9,7 +9,8 @@
 //!   and any HTTP client.
 //! - [`Conversation`] and [`emit`]: the typed request and the OpenAI answer, for dialects that translate.
 //! - [`sse`]: server-sent events, from bytes however they are split.
-//! - [`patterns`] and [`endpoint`]: what the failure tables and the base URLs of dialects have in common.
+//! - [`answer`], [`patterns`] and [`endpoint`]: what the decoders, failure tables and base URLs of dialects have in
+//!   common.
 //!
 //! ```
 //! use backstop_chat::Chat;
@@ -27,6 +28,7 @@
 //! # Ok::<(), backstop_chat::InvalidChat>(())
 //! ```
 
+pub mod answer;
 mod body;
 mod chunk;
 mod clean;
