@@ -2,10 +2,9 @@
 
 use std::time::UNIX_EPOCH;
 
-use backstop_chat::{Chat, Chunk, Decode, ProviderError};
+use backstop_chat::{Chat, Chunk, Decode, ProviderError, answer};
 use backstop_core::{Failure, FailureKind, wall};
 use bytes::BytesMut;
-use http::header::CONTENT_TYPE;
 use http::response::Parts;
 
 use self::document::Document;
@@ -29,25 +28,15 @@ enum Form {
 
 impl Decoder {
     pub(crate) fn new(chat: &Chat, head: &Parts) -> Result<Self, ProviderError> {
-        let media = head
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or(value).trim());
-        let is = |name| media.is_some_and(|media: &str| media.eq_ignore_ascii_case(name));
-        if is("text/html") {
-            return Err(malformed("an HTML page"));
-        }
-        if !chat.stream() && is("text/event-stream") {
-            return Err(malformed("asked for JSON, got a stream"));
-        }
         let created = wall::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        Ok(Self(if chat.stream() && !is("application/json") {
-            Form::Stream(Box::new(Stream::new(created, chat.include_usage())))
-        } else {
-            Form::Document(Document::new(created, chat.stream()))
+        Ok(Self(match answer::Form::of(PROVIDER, chat, head)? {
+            answer::Form::Events => {
+                Form::Stream(Box::new(Stream::new(created, chat.include_usage())))
+            }
+            answer::Form::Document => Form::Document(Document::new(created, false)),
+            answer::Form::NoStream => Form::Document(Document::new(created, true)),
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use backstop_chat::{Chat, Conversation, ProviderError, ToolChoice as Choice};
 
 use crate::PROVIDER;
-use crate::models::{BUDGETS, LEAST_BUDGET, Model, Sampling, Thinking, rules};
+use crate::models::{BUDGETS, LEAST_BUDGET, Model, Thinking, rules};
 use crate::wire::{
     Format, Metadata, OutputConfig, Request, Schema, Speaker, Thinking as ThinkingConfig, Tool,
     ToolChoice,
@@ -315,10 +315,12 @@ fn sample(
     // 1 is the default of both, so saying it says nothing.
     let temperature = conversation.temperature.filter(|value| *value != 1.0);
     let top_p = conversation.top_p.filter(|value| *value != 1.0);
-    let refused = match (rules.sampling, &request.thinking) {
-        (Sampling::No, _) => Some(format!("{} takes none", request.model)),
-        (_, Some(_)) => Some("thinking excludes it".to_owned()),
-        (Sampling::Both | Sampling::Either, None) => None,
+    let refused = if !rules.sampling {
+        Some(format!("{} takes none", request.model))
+    } else if request.thinking.is_some() {
+        Some("thinking excludes it".to_owned())
+    } else {
+        None
     };
     if let Some(why) = refused {
         for (name, value) in [("temperature", temperature), ("top_p", top_p)] {
@@ -335,7 +337,7 @@ fn sample(
         }
         request.temperature = Some(taken);
     }
-    if rules.sampling == Sampling::Either && request.temperature.is_some() && top_p.is_some() {
+    if request.temperature.is_some() && top_p.is_some() {
         note(
             format!(
                 "top_p dropped: {} takes it only without temperature",

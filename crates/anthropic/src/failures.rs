@@ -25,7 +25,7 @@ pub(crate) const CODES: &[(&str, FailureKind)] = &[
 /// The beginnings of further codes.
 pub(crate) const CODE_PREFIXES: &[(&str, FailureKind)] = &[("user_profile_", Permission)];
 
-/// `error.type`. `invalid_request_error` is not here: its message decides.
+/// `error.type`. Two are not here: with `api_error` the status decides, with `invalid_request_error` the message.
 pub(crate) const TYPES: &[(&str, FailureKind)] = &[
     ("authentication_error", Auth),
     ("billing_error", QuotaExhausted),
@@ -34,7 +34,6 @@ pub(crate) const TYPES: &[(&str, FailureKind)] = &[
     // 32 MB of body: bytes, not tokens.
     ("request_too_large", BadRequest),
     ("rate_limit_error", RateLimit),
-    ("api_error", ServerError),
     ("timeout_error", Timeout),
     ("overloaded_error", Overloaded),
 ];

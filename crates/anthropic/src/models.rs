@@ -15,22 +15,13 @@ pub(crate) struct Model {
     pub(crate) default_output: u64,
     /// The last message may be the assistant's, and is continued.
     pub(crate) prefill: bool,
-    pub(crate) sampling: Sampling,
+    /// Temperature or `top_p`, never both.
+    pub(crate) sampling: bool,
     pub(crate) thinking: Thinking,
     /// `output_config.format`, and strict tools.
     pub(crate) schemas: bool,
     /// `tool_choice` may force a call.
     pub(crate) forced_tools: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sampling {
-    /// Temperature and `top_p`.
-    Both,
-    /// One of the two.
-    Either,
-    /// Neither.
-    No,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +41,7 @@ const CLAUDE_3: Model = Model {
     max_output: 4096,
     default_output: 4096,
     prefill: true,
-    sampling: Sampling::Both,
+    sampling: true,
     thinking: Thinking::No,
     schemas: false,
     forced_tools: true,
@@ -59,7 +50,6 @@ const CLAUDE_3: Model = Model {
 const CLAUDE_4: Model = Model {
     max_output: 32_000,
     default_output: 32_000,
-    sampling: Sampling::Either,
     thinking: Thinking::Budget,
     ..CLAUDE_3
 };
@@ -84,7 +74,7 @@ const NEWEST: Model = Model {
     name: "",
     max_output: u64::MAX,
     default_output: 8192,
-    sampling: Sampling::No,
+    sampling: false,
     thinking: Thinking::Adaptive(FIVE_LEVELS),
     ..CLAUDE_4_6
 };

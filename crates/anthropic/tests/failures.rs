@@ -119,6 +119,7 @@ fn every_row_of_the_table() {
         ),
         (500, "api_error", "", "", ServerError),
         (503, "api_error", "", "cmek_key_unreachable", ServerError),
+        (503, "api_error", "", "", Overloaded),
         (504, "timeout_error", "", "", Timeout),
         (529, "overloaded_error", "Overloaded", "", Overloaded),
         // The body wins over the status.

@@ -383,8 +383,8 @@ fn sampling() {
         (
             "claude-3-5-haiku-latest",
             json!({"temperature": 0.5, "top_p": 0.5}),
-            (json!(0.5), json!(0.5)),
-            0,
+            (json!(0.5), Value::Null),
+            1,
         ),
         (
             "claude-sonnet-4-6",

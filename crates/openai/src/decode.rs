@@ -1,9 +1,8 @@
 //! Reads answers: streams of events, and single documents.
 
-use backstop_chat::{Chat, Chunk, Decode, Meta, ProviderError};
+use backstop_chat::{Chat, Chunk, Decode, Meta, ProviderError, answer};
 use backstop_core::{Failure, FailureKind};
 use bytes::BytesMut;
-use http::header::CONTENT_TYPE;
 use http::response::Parts;
 
 use self::document::Document;
@@ -34,29 +33,17 @@ impl Decoder {
         head: &Parts,
         hide_usage: bool,
     ) -> Result<Self, ProviderError> {
-        let media = head
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or(value).trim());
-        let is = |name| media.is_some_and(|media: &str| media.eq_ignore_ascii_case(name));
-        if is("text/html") {
-            return Err(ProviderError::malformed(provider, "an HTML page"));
-        }
-        if !chat.stream() && is("text/event-stream") {
-            return Err(ProviderError::malformed(
-                provider,
-                "asked for JSON, got a stream",
-            ));
-        }
-        Ok(Self(if chat.stream() && !is("application/json") {
-            let choices = chat
-                .member("n")
-                .filter(|_| chat.needs().several)
-                .and_then(|n| n.parse().ok());
-            Form::Stream(Stream::new(provider, choices.unwrap_or(1), hide_usage))
-        } else {
-            Form::Document(Document::new(provider, chat.stream()))
+        let form = answer::Form::of(provider, chat, head)?;
+        Ok(Self(match form {
+            answer::Form::Events => {
+                let choices = chat
+                    .member("n")
+                    .filter(|_| chat.needs().several)
+                    .and_then(|n| n.parse().ok());
+                Form::Stream(Stream::new(provider, choices.unwrap_or(1), hide_usage))
+            }
+            answer::Form::Document => Form::Document(Document::new(provider, false)),
+            answer::Form::NoStream => Form::Document(Document::new(provider, true)),
         }))
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Sources: OpenAI's error guide and API reference, the `openai` SDK, Azure OpenAI's error and content-filter
 //! pages, and the public threads named in the comments. A word is an error's `code`, `type` or inner code; the
-//! first row that fits decides.
+//! first row that fits decides. `server_error` and `invalid_request_error` are not here: they say no more than the
+//! status.
 
 use backstop_core::FailureKind::{
     self, Auth, BadRequest, ContentFilter, ContextWindow, ModelNotFound, Overloaded, Permission,
-    QuotaExhausted, RateLimit, ServerError,
+    QuotaExhausted, RateLimit,
 };
 
 /// A structured word of an error, and what it means.
@@ -61,7 +62,6 @@ pub(crate) const WORDS: &[Row] = &[
     row("unsupported_parameter", BadRequest),
     row("string_above_max_length", BadRequest),
     row("invalid_encrypted_content", BadRequest),
-    row("server_error", ServerError),
 ];
 
 /// A text that turns what the status alone says into something else.

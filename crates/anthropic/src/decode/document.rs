@@ -1,3 +1,4 @@
+use backstop_chat::answer::Whole;
 use backstop_chat::{Chunk, ProviderError, emit};
 use backstop_core::UsageSource;
 use bytes::BytesMut;
@@ -6,58 +7,37 @@ use super::{malformed, window_full};
 use crate::event::{Message, WINDOW_FULL, finish};
 use crate::{PROVIDER, classify};
 
-/// How large an answer may get.
-const LIMIT: usize = 64 * 1024 * 1024;
-
 /// A single JSON document: the whole body.
 #[derive(Debug)]
 pub(super) struct Document {
     created: u64,
+    whole: Whole,
     /// A stream was asked for, so the document can only be an error.
     wanted_stream: bool,
-    over: bool,
 }
 
 impl Document {
     pub(super) const fn new(created: u64, wanted_stream: bool) -> Self {
         Self {
             created,
+            whole: Whole::new(PROVIDER),
             wanted_stream,
-            over: false,
         }
     }
 
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        clippy::unused_self,
-        reason = "as `Decode` has it"
-    )]
-    pub(super) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        if input.len() > LIMIT {
-            return Err(malformed("an answer of more than 64 MiB"));
-        }
-        Ok(None)
+    pub(super) fn decode(&self, input: &BytesMut) -> Result<Option<Chunk>, ProviderError> {
+        self.whole.check(input).map(|()| None)
     }
 
     pub(super) fn finish(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        if self.over {
+        let Some(body) = self.whole.take(input)? else {
             return Ok(None);
+        };
+        if body.starts_with(b"[") {
+            return Err(malformed("a list of answers"));
         }
-        self.over = true;
-        let body = input.split();
-        match body.trim_ascii_start().first() {
-            None => return Err(malformed("an empty body")),
-            Some(b'{') => {}
-            Some(b'<') => return Err(malformed("an HTML page")),
-            Some(_) => return Err(malformed("not a JSON object")),
-        }
-        let message: Message<'_> = serde_json::from_slice(&body).map_err(|error| {
-            if error.is_eof() {
-                ProviderError::truncated(PROVIDER)
-            } else {
-                malformed("JSON of another shape")
-            }
-        })?;
+        let message: Message<'_> =
+            serde_json::from_slice(&body).map_err(|error| self.whole.unreadable(&error))?;
         if message.error.is_some() {
             return Err(classify::in_body(&body));
         }

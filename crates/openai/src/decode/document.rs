@@ -1,3 +1,4 @@
+use backstop_chat::answer::Whole;
 use backstop_chat::{Chunk, Finish, Meta, ProviderError};
 use backstop_core::UsageSource;
 use bytes::BytesMut;
@@ -7,59 +8,41 @@ use crate::classify;
 use crate::finish::Ending;
 use crate::frame::Frame;
 
-/// How large an answer may get.
-const LIMIT: usize = 64 * 1024 * 1024;
-
 /// A single JSON document: the whole body.
 #[derive(Debug)]
 pub(super) struct Document {
     provider: &'static str,
+    whole: Whole,
     /// A stream was asked for, so the document can only be an error.
     wanted_stream: bool,
-    over: bool,
 }
 
 impl Document {
     pub(super) const fn new(provider: &'static str, wanted_stream: bool) -> Self {
         Self {
             provider,
+            whole: Whole::new(provider),
             wanted_stream,
-            over: false,
         }
     }
 
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "as `Decode` has it")]
-    pub(super) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        if input.len() > LIMIT {
-            return Err(self.malformed("an answer of more than 64 MiB"));
-        }
-        Ok(None)
+    pub(super) fn decode(&self, input: &BytesMut) -> Result<Option<Chunk>, ProviderError> {
+        self.whole.check(input).map(|()| None)
     }
 
     pub(super) fn finish(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        if self.over {
+        let Some(body) = self.whole.take(input)? else {
             return Ok(None);
-        }
-        self.over = true;
-        let body = input.split().freeze();
-        // DeepSeek sends blank lines while it works.
-        let body = body.slice(body.len() - body.trim_ascii_start().len()..);
-        match body.first() {
-            None => return Err(self.malformed("an empty body")),
-            Some(b'{') => {}
-            Some(b'[') if classify::is_error(&body) => {
-                return Err(classify::in_body(self.provider, &body));
-            }
-            Some(b'<') => return Err(self.malformed("an HTML page")),
-            Some(_) => return Err(self.malformed("not a JSON object")),
-        }
-        let frame: Frame<'_> = serde_json::from_slice(&body).map_err(|error| {
-            if error.is_eof() {
-                ProviderError::truncated(self.provider)
+        };
+        if body.starts_with(b"[") {
+            return Err(if classify::is_error(&body) {
+                classify::in_body(self.provider, &body)
             } else {
-                self.malformed("JSON of another shape")
-            }
-        })?;
+                self.malformed("a list of answers")
+            });
+        }
+        let frame: Frame<'_> =
+            serde_json::from_slice(&body).map_err(|error| self.whole.unreadable(&error))?;
         if let Some(error) = error_in(self.provider, &frame, &body) {
             return Err(error);
         }
