@@ -1,7 +1,7 @@
 //! `Service<http::Request<Chat>>`: Tower layers that keep LLM calls answered while providers fail.
 //!
 //! Every piece is a crate of its own and works alone, over any [`tower::Service`]; this one gathers them behind
-//! features, and adds [`IntoTarget`], which makes a deployment's stack ready for a chain.
+//! features, and adds [`TargetLayer`], which makes a deployment's stack ready for a chain.
 //!
 //! ```text
 //!  AuditLayer           one record per request: opened here, closed at the true end
@@ -9,6 +9,7 @@
 //!  DeadlineLayer        the time to a first token, for the whole chain
 //!  Fallback             asks one deployment after another, stops at the first committed answer
 //!    │ one small stack per deployment, each layer optional:
+//!    ├─ TargetLayer     makes the stack a link of the chain
 //!    ├─ RetryLayer      tower's own, with RetryPolicy: only for failures where asking again helps
 //!    ├─ AttemptLayer    one row in the record per call
 //!    ├─ CooldownLayer   circuit breaker: every attempt is evidence, one probe at a time
@@ -19,14 +20,19 @@
 //!
 //! The order matters. Cooldown is inside retry, so that each attempt is judged, and an opening circuit ends the
 //! retrying. Timeout is outside prime, so that an attempt's timeout is its time to first token. What is below
-//! retry is cloned for each request: [`IntoTarget::into_target`] boxes above it, once.
+//! retry is cloned for each request: [`TargetLayer`] boxes above it, once.
 //!
 #![cfg_attr(
-    all(feature = "fallback", feature = "prime", feature = "timeout", feature = "openai"),
+    all(
+        feature = "fallback",
+        feature = "prime",
+        feature = "timeout",
+        feature = "openai"
+    ),
     doc = r##"
 ```
 use backstop::openai::OpenAi;
-use backstop::{Body, BoxError, Chat, Deployment, Fallback, IntoTarget, PrimeLayer, Provider, TimeoutLayer};
+use backstop::{BoxError, Chat, Deployment, Fallback, PrimeLayer, Provider, TargetLayer, TimeoutLayer};
 use bytes::Bytes;
 use http_body_util::Full;
 use std::time::Duration;
@@ -43,18 +49,15 @@ let up = service_fn(async |_: http::Request<Full<Bytes>>| {
     Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::from(answer)))
 });
 
-let layers = || {
+let target = |id: &str| {
     ServiceBuilder::new()
+        .layer(TargetLayer::new(Deployment::new(id)))
         .layer(TimeoutLayer::first_token(Duration::from_secs(30)).idle(Duration::from_secs(15)))
         .layer(PrimeLayer::new())
 };
 let chain = Fallback::in_order([
-    layers()
-        .service(Provider::new(OpenAi::new("sk-one".into()).model("gpt-4o"), down))
-        .into_target(Deployment::new("primary")),
-    layers()
-        .service(Provider::new(OpenAi::new("sk-two".into()).model("gpt-4o"), up))
-        .into_target(Deployment::new("second")),
+    target("primary").service(Provider::new(OpenAi::new("sk-one".into()).model("gpt-4o"), down)),
+    target("second").service(Provider::new(OpenAi::new("sk-two".into()).model("gpt-4o"), up)),
 ]);
 
 let answer = chain.oneshot(http::Request::new(Chat::user("Are you there?"))).await?;
@@ -68,8 +71,8 @@ assert_eq!(answer.into_body().text().await?, "Hello");
 
 pub use backstop_chat::{Body, Chat, Chunk, Dialect, InvalidChat, Provider, ProviderError};
 pub use backstop_core::{
-    BoxError, ByStatus, Classify, Deadline, Deployment, Exhausted, Failure, FailureKind, Failures, Ineligible,
-    LastResort, Outcome, Policy, Position, Trail, Usage, failure_of,
+    BoxError, ByStatus, Classify, Deadline, Deployment, Exhausted, Failure, FailureKind, Failures,
+    Ineligible, LastResort, Outcome, Policy, Position, Trail, Usage, failure_of,
 };
 
 #[doc(no_inline)]
@@ -131,4 +134,4 @@ pub use tower::retry::RetryLayer;
 #[cfg(feature = "fallback")]
 mod target;
 #[cfg(feature = "fallback")]
-pub use self::target::{ChatService, IntoTarget};
+pub use self::target::{ChatService, IntoTarget, TargetLayer};

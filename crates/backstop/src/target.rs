@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use backstop_chat::{Body, Chat, Chunk};
 use backstop_core::{BoxError, Deployment};
 use backstop_fallback::{Load, LoadLayer, Target};
@@ -10,11 +12,17 @@ pub type ChatService = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxErr
 
 /// Makes a deployment's stack a [`Target`] of a [`Fallback`](backstop_fallback::Fallback).
 ///
-/// Implemented for every service that answers [`Chat`]s in [`Chunk`]s.
+/// Implemented for every service that answers [`Chat`]s in [`Chunk`]s. [`TargetLayer`] does the same at the top of a
+/// [`ServiceBuilder`](tower::ServiceBuilder).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the stack of a deployment",
+    note = "a deployment's stack is a `Service<http::Request<Chat>>` that is `Clone + Send + Sync + 'static`",
+    note = "its response is a `http::Response<B>` with `B: http_body::Body<Data = Chunk> + Send`, its future is `Send`"
+)]
 pub trait IntoTarget {
     /// Counts what is in flight, maps the body to [`Body`], and erases the type: one box for the service, one for
     /// each call, one for each body.
-    fn into_target(self, deployment: Deployment) -> Target<ChatService>;
+    fn into_target(self, deployment: impl Into<Arc<Deployment>>) -> Target<ChatService>;
 }
 
 impl<S, B> IntoTarget for S
@@ -25,10 +33,54 @@ where
     B: http_body::Body<Data = Chunk> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn into_target(self, deployment: Deployment) -> Target<ChatService> {
+    fn into_target(self, deployment: impl Into<Arc<Deployment>>) -> Target<ChatService> {
         let load = Load::new();
         let counted = LoadLayer::new(load.clone()).layer(self);
-        let service = counted.map_response(|response| response.map(Body::new)).map_err(Into::into);
+        let service = counted
+            .map_response(|response| response.map(Body::new))
+            .map_err(Into::into);
         Target::new(deployment, BoxCloneSyncService::new(service)).with_load(load)
+    }
+}
+
+/// Makes the stack below it a [`Target`]: [`IntoTarget`] as the outermost layer of a deployment.
+///
+/// What a builder with this layer makes is not a service but a link of a chain, so the stack can be written once
+/// for providers of any type:
+///
+/// ```
+/// use backstop::{BoxError, Chat, Deployment, TargetLayer, chat::emit};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// // Retry, circuit breaker and timeouts follow below it: see the crate's documentation.
+/// let target = |id: &str| ServiceBuilder::new().layer(TargetLayer::new(Deployment::new(id)));
+/// let provider = service_fn(async |request: Request<Chat>| {
+///     Ok::<_, BoxError>(Response::new(emit::answer(request.body(), "mine", "Hello")))
+/// });
+///
+/// let primary = target("primary").service(provider);
+/// assert_eq!(&**primary.deployment().id(), "primary");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TargetLayer {
+    deployment: Arc<Deployment>,
+}
+
+impl TargetLayer {
+    /// Links that stand for `deployment`.
+    #[must_use]
+    pub fn new(deployment: impl Into<Arc<Deployment>>) -> Self {
+        Self {
+            deployment: deployment.into(),
+        }
+    }
+}
+
+impl<S: IntoTarget> Layer<S> for TargetLayer {
+    type Service = Target<ChatService>;
+
+    fn layer(&self, stack: S) -> Self::Service {
+        stack.into_target(Arc::clone(&self.deployment))
     }
 }
