@@ -185,9 +185,9 @@ fn bound<'a>(edit: Edit<'a>, chat: &Chat, from: &'static str, to: &'static str) 
     match (chat.has(from), chat.has(to)) {
         (false, _) => edit,
         // The newer name wins where both are given.
-        (true, true) if to == "max_tokens" => edit.remove(to).rename(from, to),
-        (true, true) => edit.remove(from),
-        (true, false) => edit.rename(from, to),
+        (true, true) if from == "max_tokens" => edit.remove(from),
+        // `null` is as good as absent, and must not stand beside the renamed one.
+        (true, _) => edit.remove(to).rename(from, to),
     }
 }
 

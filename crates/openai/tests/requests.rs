@@ -151,6 +151,12 @@ fn what_a_model_does_not_take_is_not_sent() {
             json!({"max_completion_tokens": 7}),
             0,
         ),
+        (
+            "gpt-5",
+            json!({"max_tokens": 9, "max_completion_tokens": null}),
+            json!({"max_completion_tokens": 9}),
+            0,
+        ),
         ("o3", json!({"temperature": 0}), json!({}), 1),
         (
             "o3",
