@@ -43,13 +43,4 @@ impl Workspace {
             .filter(|name| *name != "default")
             .collect())
     }
-
-    /// Whether some package builds a binary of this name.
-    pub(crate) fn has_binary(&self, name: &str) -> bool {
-        self.packages
-            .iter()
-            .filter_map(|package| package["targets"].as_array())
-            .flatten()
-            .any(|target| target["name"] == name && target["kind"][0] == "bin")
-    }
 }
