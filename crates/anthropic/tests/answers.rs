@@ -238,6 +238,24 @@ fn what_ends_a_stream() {
             Some(Overloaded),
             false,
         ),
+        (
+            event(&json!({"type": "error", "message": "m", "error": {"type": "overloaded_error"}})),
+            Some(Overloaded),
+            false,
+        ),
+        // An event of the future, with our names for other things.
+        (
+            event(&json!({"type": "not_yet_invented", "delta": "x", "message": 5}))
+                + &turn("end_turn")
+                + &stop(),
+            None,
+            true,
+        ),
+        (
+            event(&json!({"type": "content_block_delta", "delta": "x"})),
+            Some(ServerError),
+            false,
+        ),
         // Garbage.
         ("data: {\"type\":\n\n".to_owned(), Some(ServerError), false),
         ("data: hello\n\n".to_owned(), Some(ServerError), false),

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -102,12 +103,10 @@ impl Stream {
 
     /// `None` where an event has nothing for anyone.
     fn event(&mut self, event: &sse::Event) -> Result<Option<Chunk>, ProviderError> {
-        let event: Event<'_> = serde_json::from_slice(&event.data)
-            .map_err(|_| malformed("an event that is not Anthropic's"))
-            .and_then(|read: Event<'_>| match &*read.kind {
-                "error" => Err(classify::in_body(&event.data)),
-                _ => Ok(read),
-            })?;
+        let data = &event.data[..];
+        let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
+            return unread(data);
+        };
         match &*event.kind {
             "message_start" => self.start(event.message.as_ref()),
             "content_block_start" => self.begin(event.index, event.content_block.as_ref()),
@@ -115,6 +114,7 @@ impl Stream {
             "content_block_stop" => self.close(event.index),
             "message_delta" => self.turn(event.delta.as_ref(), event.usage),
             "message_stop" => self.end(),
+            "error" => Err(classify::in_body(data)),
             "ping" => Ok(Some(Chunk::comment())),
             // Events that do not exist yet are to be passed over.
             _ => Ok(Some(alive())),
@@ -256,6 +256,30 @@ impl Stream {
         let usage = writer.usage(self.counts.usage(UsageSource::Provider));
         self.ready.push_back(usage);
         Ok(Some(last))
+    }
+}
+
+/// An event that does not exist yet may give our names to something else.
+fn unread(data: &[u8]) -> Result<Option<Chunk>, ProviderError> {
+    const OURS: [&str; 8] = [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+        "ping",
+    ];
+    #[derive(serde::Deserialize)]
+    struct Kind<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    match serde_json::from_slice::<Kind<'_>>(data) {
+        Ok(event) if event.kind == "error" => Err(classify::in_body(data)),
+        Ok(event) if !OURS.contains(&&*event.kind) => Ok(Some(alive())),
+        _ => Err(malformed("an event that is not Anthropic's")),
     }
 }
 
