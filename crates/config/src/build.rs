@@ -9,22 +9,22 @@ use backstop::anthropic::Anthropic;
 use backstop::bedrock::{self, Bedrock};
 use backstop::chat::Dialect;
 use backstop::client::Client;
-use backstop::cooldown::{Circuit, Circuits, CooldownConfig, Event};
+use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
 use backstop::fallback::{InOrder, LeastBusy, Strategy as Pick, Weighted};
 use backstop::openai::OpenAi;
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
-    AttemptLayer, BoxError, Chat, ChatService, CooldownLayer, DeadlineLayer, Deployment,
-    FailureKind, Fallback, IntoTarget, Policy, PrimeLayer, Provider, RetryLayer, RetryPolicy,
-    Target, TimeoutLayer,
+    AttemptLayer, BoxError, Chat, ChatService, DeadlineLayer, Deployment, FailureKind, Fallback,
+    IntoTarget, Policy, PrimeLayer, Provider, RetryLayer, RetryPolicy, Target, TimeoutLayer,
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, ServiceBuilder};
 
 use crate::chain::{self, Chain};
+use crate::circuits::{DeploymentCircuits, Shared, circuits, forget_failures_of_old_key, log};
 use crate::error::ConfigError;
 use crate::live::Table;
 use crate::schema::{
@@ -72,7 +72,7 @@ pub(crate) struct State {
     pub(crate) circuits: Circuits,
     budgets: Mutex<HashMap<Arc<str>, Arc<RetryBudget>>>,
     /// What each deployment's credential was, to see that it changed.
-    credentials: Mutex<HashMap<Arc<str>, SecretString>>,
+    pub(crate) credentials: Mutex<HashMap<Arc<str>, SecretString>>,
     client: Mutex<Option<Client>>,
     bedrock_client: Mutex<Option<bedrock::SharedHttpClient>>,
 }
@@ -86,28 +86,6 @@ impl State {
             client: Mutex::default(),
             bedrock_client: Mutex::default(),
         }
-    }
-}
-
-/// One line for each open and close: what an operator is paged about.
-fn log(event: &Event<'_>) {
-    match event {
-        Event::Opened {
-            circuit,
-            cause,
-            rest,
-            ..
-        } => {
-            let until = jiff::Timestamp::now()
-                .saturating_add(jiff::SignedDuration::try_from(*rest).unwrap_or_default());
-            let until = until.map(|until| format!("{until:.3}")).unwrap_or_default();
-            tracing::warn!(deployment = circuit, cause = %cause, kind = cause.kind().as_str(), until, "circuit opened");
-        }
-        Event::Closed { circuit, cause } => {
-            let until = format!("{:.3}", jiff::Timestamp::now());
-            tracing::warn!(deployment = circuit, cause = %cause, kind = cause.kind().as_str(), until, "circuit closed");
-        }
-        _ => {}
     }
 }
 
@@ -189,141 +167,6 @@ fn policy(router: &Router) -> Policy {
     policy
 }
 
-/// The circuits that must all admit a call to one deployment.
-#[derive(Clone)]
-pub(crate) struct DeploymentCircuits {
-    deployment: Circuit,
-    credential: Option<Circuit>,
-    endpoint: Option<Circuit>,
-}
-
-impl DeploymentCircuits {
-    pub(crate) fn is_resting(&self) -> bool {
-        let rests = |circuit: &Option<Circuit>| circuit.as_ref().is_some_and(Circuit::is_resting);
-        self.deployment.is_resting() || rests(&self.credential) || rests(&self.endpoint)
-    }
-}
-
-/// Which deployments share a credential or an endpoint: by index, the first deployment that has the same.
-struct Shared {
-    credential: Vec<Option<usize>>,
-    endpoint: Vec<Option<usize>>,
-}
-
-impl Shared {
-    fn of(config: &Config) -> Self {
-        let credentials: Vec<String> = config
-            .deployments
-            .iter()
-            .map(|deployment| {
-                format!(
-                    "{} {}",
-                    deployment.provider.name(),
-                    credential(&deployment.provider)
-                )
-            })
-            .collect();
-        let endpoints: Vec<String> = config
-            .deployments
-            .iter()
-            .map(|deployment| endpoint(&deployment.provider))
-            .collect();
-        Self {
-            credential: first_of_same(&credentials),
-            endpoint: first_of_same(&endpoints),
-        }
-    }
-}
-
-/// For each, the index of the first that is the same, if there is another at all.
-fn first_of_same(all: &[String]) -> Vec<Option<usize>> {
-    all.iter()
-        .map(|one| {
-            let shared = all.iter().filter(|other| *other == one).count() > 1;
-            shared
-                .then(|| all.iter().position(|other| other == one))
-                .flatten()
-        })
-        .collect()
-}
-
-/// What identifies a credential; never shown.
-fn credential(provider: &ProviderConfig) -> String {
-    match provider {
-        ProviderConfig::OpenAi { key, .. } => {
-            key.as_ref().map(|key| key.expose_secret().to_owned())
-        }
-        ProviderConfig::Anthropic { key, .. } => Some(key.expose_secret().to_owned()),
-        ProviderConfig::Bedrock(BedrockConfig { credentials, .. }) => credentials
-            .as_ref()
-            .map(|credentials| credentials.secret_access_key.expose_secret().to_owned()),
-    }
-    .unwrap_or_default()
-}
-
-fn endpoint(provider: &ProviderConfig) -> String {
-    match provider {
-        ProviderConfig::OpenAi { base, .. } => base.clone().unwrap_or_else(|| "openai".to_owned()),
-        ProviderConfig::Anthropic { base, .. } => {
-            base.clone().unwrap_or_else(|| "anthropic".to_owned())
-        }
-        ProviderConfig::Bedrock(BedrockConfig {
-            endpoint, region, ..
-        }) => endpoint
-            .clone()
-            .unwrap_or_else(|| format!("bedrock {region}")),
-    }
-}
-
-fn circuits(
-    index: usize,
-    config: &Config,
-    shared: &Shared,
-    policy: &Policy,
-    state: &State,
-) -> DeploymentCircuits {
-    let cooldown = |deployment: &DeploymentConfig| {
-        let router = &config.router;
-        let timeout = deployment.timeout.unwrap_or(router.timeout);
-        CooldownConfig::new()
-            .policy(policy.clone())
-            .patience(router.patience)
-            .allowed_fails(deployment.allowed_fails.unwrap_or(router.allowed_fails))
-            .cooldown(deployment.cooldown_time.unwrap_or(router.cooldown_time))
-            // A probe that outlasts its own timeouts has been lost.
-            .probe_lease(timeout + deployment.stream_timeout.unwrap_or(router.stream_timeout))
-    };
-    let entry = |scope: &str, index: usize| {
-        let deployment = &config.deployments[index];
-        state
-            .circuits
-            .entry_with(format!("{}{scope}", deployment.id), cooldown(deployment))
-    };
-    DeploymentCircuits {
-        deployment: entry("", index),
-        credential: shared.credential[index].map(|first| entry(" (credential)", first)),
-        endpoint: shared.endpoint[index].map(|first| entry(" (endpoint)", first)),
-    }
-}
-
-/// A circuit that a rejected key opened must not outlast the key.
-fn forget_failures_of_old_key(deployment: &DeploymentConfig, state: &State) {
-    let key = credential(&deployment.provider);
-    let mut credentials = state
-        .credentials
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let before = credentials.insert(Arc::clone(&deployment.id), key.clone().into());
-    if before.is_none_or(|before| before.expose_secret() == key) {
-        return;
-    }
-    for scope in ["", " (credential)"] {
-        if let Some(circuit) = state.circuits.get(&format!("{}{scope}", deployment.id)) {
-            circuit.reset();
-        }
-    }
-}
-
 async fn target(
     config: &DeploymentConfig,
     router: &Router,
@@ -350,19 +193,12 @@ async fn target(
         .patience(router.patience)
         .policy(policy.clone())
         .budget(budget);
-    let mut cooldown = CooldownLayer::new(circuits.deployment.clone());
-    if let Some(circuit) = &circuits.credential {
-        cooldown = cooldown.credential(circuit.clone());
-    }
-    if let Some(circuit) = &circuits.endpoint {
-        cooldown = cooldown.endpoint(circuit.clone());
-    }
     let timeout = TimeoutLayer::first_token(config.timeout.unwrap_or(router.timeout))
         .idle(config.stream_timeout.unwrap_or(router.stream_timeout));
     let layers = ServiceBuilder::new()
         .layer(RetryLayer::new(retry))
         .layer(AttemptLayer::new(deployment.clone()))
-        .layer(cooldown)
+        .layer(circuits.layer())
         .layer(timeout)
         .layer(PrimeLayer::new());
     Ok(match &config.provider {

@@ -28,6 +28,7 @@
 
 mod build;
 mod chain;
+mod circuits;
 mod defaults;
 mod document;
 mod error;
@@ -36,6 +37,7 @@ mod live;
 mod provider;
 mod read;
 mod schema;
+mod sections;
 mod source;
 mod view;
 
@@ -69,7 +71,7 @@ impl Config {
     /// The first mistake, with its file, line and column.
     pub fn parse(file: &str, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let checked = || {
-            let config = schema::config(document::parse(text)?, environment)?;
+            let config = sections::config(document::parse(text)?, environment)?;
             chain::resolve(&config)?;
             Ok(config)
         };

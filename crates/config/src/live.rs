@@ -12,7 +12,8 @@ use futures_util::future::Either;
 use http::{Request, Response};
 use tower::Service;
 
-use crate::build::{self, BuildError, DeploymentCircuits, Stack, State};
+use crate::build::{self, BuildError, Stack, State};
+use crate::circuits::DeploymentCircuits;
 use crate::error::nearest;
 use crate::schema::Config;
 

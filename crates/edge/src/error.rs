@@ -1,12 +1,9 @@
 //! What a caller is told when something fails.
 
-use std::error::Error;
 use std::time::Duration;
 
-use backstop_chat::{InvalidChat, ProviderError};
-use backstop_core::{
-    BoxError, Exhausted, FailureKind, Ineligible, Outcome, Reach, Trail, failure_of,
-};
+use backstop_chat::InvalidChat;
+use backstop_core::{BoxError, FailureKind, Outcome, Trail};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -14,6 +11,7 @@ use serde::Serialize;
 
 use crate::answer;
 use crate::layer::Options;
+use crate::verdict;
 
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
@@ -83,13 +81,18 @@ impl Rejection {
         }
     }
 
-    fn retry_after(mut self, after: Option<Duration>) -> Self {
+    pub(crate) fn retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = after;
         self
     }
 
-    fn param(mut self, param: Option<&str>) -> Self {
+    pub(crate) fn param(mut self, param: Option<&str>) -> Self {
         self.param = param.map(Into::into);
+        self
+    }
+
+    pub(crate) fn explain(mut self, why: &str) -> Self {
+        self.message = format!("{}: {why}", self.message).into();
         self
     }
 
@@ -136,14 +139,7 @@ impl Rejection {
     /// What an error of a stack amounts to for the caller.
     #[must_use]
     pub fn of(error: &BoxError) -> Self {
-        let error: &(dyn Error + 'static) = &**error;
-        if let Some(invalid) = cause::<InvalidChat>(error) {
-            return Self::invalid(invalid);
-        }
-        if let Some(exhausted) = cause::<Exhausted>(error) {
-            return of_plan(exhausted);
-        }
-        of_one(error)
+        verdict::of(&**error)
     }
 
     /// How the request ended, for its record.
@@ -221,184 +217,6 @@ impl Rejection {
     }
 }
 
-/// A whole plan of deployments has failed.
-fn of_plan(exhausted: &Exhausted) -> Rejection {
-    let verdict = exhausted.verdict();
-    let rejection = match verdict.kind() {
-        FailureKind::Ineligible(
-            Ineligible::Budget | Ineligible::Region | Ineligible::Window | Ineligible::Capability,
-        )
-        | FailureKind::ContextWindow
-        | FailureKind::ContentFilter
-        | FailureKind::Deadline => return of_kind(verdict.kind(), verdict.retry_after()),
-        _ => {
-            let message = match verdict.retry_after() {
-                Some(after) => format!(
-                    "every deployment for this model failed or is resting; the first is back in {} ms",
-                    millis(after)
-                ),
-                None => "every deployment for this model failed".to_owned(),
-            };
-            Rejection::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "all_deployments_failed",
-                message,
-                Outcome::Exhausted,
-            )
-        }
-    };
-    rejection.retry_after(verdict.retry_after())
-}
-
-/// One deployment's own failure.
-fn of_one(error: &(dyn Error + 'static)) -> Rejection {
-    let Some(failure) = failure_of(error) else {
-        return of_kind(FailureKind::Network, None);
-    };
-    let provider = cause::<ProviderError>(error);
-    let said = provider.and_then(ProviderError::message);
-    let code = provider.and_then(ProviderError::code);
-    match failure.kind() {
-        // The provider says that the request is wrong: in its own words.
-        FailureKind::BadRequest => {
-            let status = match failure.status() {
-                Some(
-                    status @ (StatusCode::NOT_FOUND
-                    | StatusCode::PAYLOAD_TOO_LARGE
-                    | StatusCode::UNPROCESSABLE_ENTITY),
-                ) => status,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            let message = said
-                .or(failure.detail())
-                .unwrap_or("the provider says that the request is wrong");
-            Rejection::new(
-                status,
-                code.unwrap_or("invalid_request"),
-                message,
-                Outcome::ClientError,
-            )
-            .param(provider.and_then(ProviderError::param))
-        }
-        FailureKind::ModelNotFound if failure.reach() == Reach::Refused => {
-            let message = failure
-                .detail()
-                .unwrap_or("this model is not known here")
-                .to_owned();
-            Rejection::new(
-                StatusCode::NOT_FOUND,
-                "model_not_found",
-                message,
-                Outcome::ClientError,
-            )
-            .param(Some("model"))
-        }
-        FailureKind::Ineligible(Ineligible::Capability) => {
-            let rejection = of_kind(failure.kind(), None);
-            match failure.detail() {
-                Some(detail) => Rejection {
-                    message: format!("{}: {detail}", rejection.message).into(),
-                    ..rejection
-                },
-                None => rejection,
-            }
-        }
-        kind => of_kind(kind, failure.retry_after()),
-    }
-}
-
-/// The table of statuses and codes.
-fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
-    const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
-    const BAD_GATEWAY: StatusCode = StatusCode::BAD_GATEWAY;
-    let (status, code, message) = match kind {
-        FailureKind::Network | FailureKind::ServerError => {
-            (BAD_GATEWAY, "upstream_error", "the provider failed")
-        }
-        FailureKind::Timeout => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "upstream_timeout",
-            "the provider did not answer in time",
-        ),
-        FailureKind::Overloaded => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_overloaded",
-            "the provider is overloaded",
-        ),
-        FailureKind::Ineligible(Ineligible::Cooling) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_overloaded",
-            "the deployment is resting after failures",
-        ),
-        FailureKind::Ineligible(Ineligible::Saturated) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "upstream_overloaded",
-            "the deployment takes no more requests now",
-        ),
-        FailureKind::RateLimit => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limit_exceeded",
-            "the provider's rate limit is reached",
-        ),
-        FailureKind::QuotaExhausted => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "upstream_quota_exhausted",
-            "the quota at the provider is used up",
-        ),
-        FailureKind::Auth => (
-            BAD_GATEWAY,
-            "upstream_auth_failed",
-            "the provider rejected this gateway's credential",
-        ),
-        FailureKind::Permission => (
-            BAD_GATEWAY,
-            "upstream_permission_denied",
-            "the provider denies this gateway the model",
-        ),
-        FailureKind::ModelNotFound => (
-            StatusCode::NOT_FOUND,
-            "upstream_model_not_found",
-            "the provider does not know the model",
-        ),
-        FailureKind::ContentFilter => {
-            (BAD_REQUEST, "content_filter", "blocked by a content filter")
-        }
-        FailureKind::ContextWindow | FailureKind::Ineligible(Ineligible::Window) => (
-            BAD_REQUEST,
-            "context_length_exceeded",
-            "the prompt fits the context window of no deployment for this model",
-        ),
-        FailureKind::Ineligible(Ineligible::Capability) => (
-            BAD_REQUEST,
-            "no_capable_deployment",
-            "no deployment for this model can do what the request needs",
-        ),
-        FailureKind::Ineligible(Ineligible::Budget) => (
-            StatusCode::PAYMENT_REQUIRED,
-            "budget_exceeded",
-            "a spend ceiling leaves no deployment for this request",
-        ),
-        FailureKind::Ineligible(Ineligible::Region) => (
-            StatusCode::FORBIDDEN,
-            "no_compliant_deployment",
-            "the residency rule of this request allows no deployment for this model",
-        ),
-        FailureKind::Deadline => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "deadline_exceeded",
-            "the time for the whole request is over",
-        ),
-        // Nobody is left to read it; the number is the one that access logs use.
-        FailureKind::Cancelled => (
-            StatusCode::from_u16(499).unwrap_or(BAD_REQUEST),
-            "cancelled",
-            "the caller went away",
-        ),
-        _ => (BAD_REQUEST, "invalid_request", "the request is wrong"),
-    };
-    Rejection::new(status, code, message, Outcome::of(kind)).retry_after(retry_after)
-}
-
 /// OpenAI's `type` for a status.
 fn kind(status: StatusCode) -> &'static str {
     match status {
@@ -412,17 +230,6 @@ fn kind(status: StatusCode) -> &'static str {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
-
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -47,6 +47,7 @@ pub mod future;
 mod intake;
 mod layer;
 mod service;
+mod verdict;
 
 pub use self::body::EdgeBody;
 pub use self::error::{ErrorBody, Rejection};

@@ -1,0 +1,350 @@
+//! The sections of a configuration, read and checked one by one.
+
+use std::time::Duration;
+
+use crate::document::{Node, Value};
+use crate::error::ConfigError;
+use crate::read::{Section, text};
+use crate::schema::{
+    AuditConfig, AuthError, Config, DeploymentConfig, FallbackList, General, Named, RetryOn,
+    Router, Strategy,
+};
+use crate::source::Environment;
+
+const LATER: &str = "is not supported yet";
+
+pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config, ConfigError> {
+    let mut top = Section::of(document, "the configuration", environment)?;
+    top.refuse(
+        &[
+            "keys",
+            "budgets",
+            "unpriced_model",
+            "residency",
+            "store",
+            "catalog",
+        ],
+        LATER,
+    )?;
+    let mut router = Router::default();
+    if let Some(section) = top.section("litellm_settings")? {
+        litellm_settings(section, &mut router)?;
+    }
+    if let Some(section) = top.section("router_settings")? {
+        router_settings(section, &mut router)?;
+    }
+    let general = top
+        .section("general_settings")?
+        .map_or_else(|| Ok(General::default()), general_settings)?;
+    let audit = audit(&mut top)?;
+    let models = top.list("model_list")?;
+    let place = top.place();
+    top.finish()?;
+    let Some((models, place)) = models else {
+        return Err(ConfigError::at(
+            place,
+            "`model_list` is missing: it names the deployments",
+        ));
+    };
+    if models.is_empty() {
+        return Err(ConfigError::at(
+            place,
+            "`model_list` is empty: it names the deployments",
+        ));
+    }
+    let mut deployments = Vec::with_capacity(models.len());
+    for node in models {
+        let deployment = deployment(node, environment, &deployments)?;
+        deployments.push(deployment);
+    }
+    Ok(Config {
+        deployments,
+        router,
+        general,
+        audit,
+        files: environment.files(),
+    })
+}
+
+fn deployment(
+    node: Node,
+    environment: &Environment,
+    earlier: &[DeploymentConfig],
+) -> Result<DeploymentConfig, ConfigError> {
+    let mut entry = Section::of(node, "model_list", environment)?;
+    let (group, group_place) = entry.required_text("model_name")?;
+    if group.is_empty() {
+        return Err(ConfigError::at(group_place, "`model_name` is empty"));
+    }
+    let place = entry.place();
+    let mut params = entry
+        .section("litellm_params")?
+        .ok_or_else(|| ConfigError::at(place, "`litellm_params` is missing in `model_list`"))?;
+    let mut info = entry.section("model_info")?;
+    entry.finish()?;
+
+    let (name, name_place) = params.required_text("model")?;
+    params.refuse(&["collect_streams", "rpm", "tpm"], LATER)?;
+    let (prefix, model) = crate::provider::split(&name, name_place)?;
+    let provider = crate::provider::read(prefix, &mut params)?;
+    let order = params.count("order")?;
+    let weight = params.count("weight")?.unwrap_or(1);
+    let timeout = params.positive_seconds("timeout")?;
+    let stream_timeout = params.positive_seconds("stream_timeout")?;
+    params.finish()?;
+
+    let (mut id, mut allowed_fails, mut cooldown_time) = (None, None, None);
+    if let Some(info) = &mut info {
+        id = info.text("id")?;
+        info.refuse(
+            &["max_input_tokens", "region", "compliance", "residency"],
+            LATER,
+        )?;
+        allowed_fails = info.count("allowed_fails")?;
+        cooldown_time = info.seconds("cooldown_time")?;
+    }
+    info.map(Section::finish).transpose()?;
+
+    let taken = |id: &str| earlier.iter().any(|deployment| &*deployment.id == id);
+    let id = match id {
+        Some((id, place)) if taken(&id) => {
+            let message = format!("two deployments have the id `{id}`");
+            return Err(
+                ConfigError::at(place, message).help("give this one another `model_info.id`")
+            );
+        }
+        Some((id, _)) => id,
+        None if !taken(&name) => name.clone(),
+        None => (2..)
+            .map(|n| format!("{name}-{n}"))
+            .find(|id| !taken(id))
+            .unwrap_or_default(),
+    };
+    Ok(DeploymentConfig {
+        group: group.into(),
+        id: id.into(),
+        model: model.into(),
+        name: name.into(),
+        provider,
+        order,
+        weight,
+        timeout,
+        stream_timeout,
+        allowed_fails,
+        cooldown_time,
+    })
+}
+
+fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
+    section.refuse(
+        &[
+            "mid_stream",
+            "context_window_fallbacks",
+            "content_policy_fallbacks",
+        ],
+        LATER,
+    )?;
+    if let Some((word, place)) = section.text("routing_strategy")? {
+        router.strategy = match word.replace('-', "_").as_str() {
+            "in_order" => Strategy::InOrder,
+            "simple_shuffle" => Strategy::Weighted,
+            "least_busy" => Strategy::LeastBusy,
+            "latency_based"
+            | "latency_based_routing"
+            | "cost_based"
+            | "cost_based_routing"
+            | "usage_based"
+            | "usage_based_routing"
+            | "usage_based_routing_v2" => {
+                let message = format!("the routing strategy `{word}` is not supported yet");
+                return Err(ConfigError::at(place, message)
+                    .help("use in_order, simple_shuffle or least_busy"));
+            }
+            other => {
+                let message = format!(
+                    "`{word}` is not a routing strategy; there are in_order, simple_shuffle and least_busy"
+                );
+                return Err(ConfigError::at(place, message)
+                    .nearest(other, ["in_order", "simple_shuffle", "least_busy"]));
+            }
+        };
+    }
+    set(&mut router.num_retries, section.count("num_retries")?);
+    set(&mut router.retry_after, section.seconds("retry_after")?);
+    set(&mut router.timeout, section.positive_seconds("timeout")?);
+    set(
+        &mut router.stream_timeout,
+        section.positive_seconds("stream_timeout")?,
+    );
+    set(&mut router.deadline, section.positive_seconds("deadline")?);
+    set(&mut router.patience, section.seconds("patience")?);
+    set(&mut router.allowed_fails, section.count("allowed_fails")?);
+    set(&mut router.cooldown_time, section.seconds("cooldown_time")?);
+    if section.flag("disable_cooldowns")? == Some(true) {
+        router.cooldown_time = Duration::ZERO;
+    }
+    if let Some(kinds) = section.choices(
+        "retry_on",
+        &[
+            ("5xx", Kind::ServerError),
+            ("timeout", Kind::Timeout),
+            ("content_filter", Kind::ContentFilter),
+        ],
+    )? {
+        let has = |kind| kinds.contains(&kind);
+        router.retry_on = RetryOn {
+            server_error: has(Kind::ServerError),
+            timeout: has(Kind::Timeout),
+            content_filter: has(Kind::ContentFilter),
+        };
+    }
+    set(
+        &mut router.auth_error,
+        section.choice(
+            "auth_error",
+            &[("next", AuthError::Next), ("surface", AuthError::Surface)],
+        )?,
+    );
+    fallbacks(&mut section, router)?;
+    section.finish()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    ServerError,
+    Timeout,
+    ContentFilter,
+}
+
+/// What LiteLLM reads of its own section and Backstop has under `router_settings`.
+fn litellm_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
+    section.refuse(
+        &["context_window_fallbacks", "content_policy_fallbacks"],
+        LATER,
+    )?;
+    set(&mut router.num_retries, section.count("num_retries")?);
+    set(
+        &mut router.timeout,
+        section.positive_seconds("request_timeout")?,
+    );
+    set(&mut router.allowed_fails, section.count("allowed_fails")?);
+    set(&mut router.cooldown_time, section.seconds("cooldown_time")?);
+    // Parameters that a model does not take are always dropped, and noted in the record.
+    section.flag("drop_params")?;
+    fallbacks(&mut section, router)?;
+    section.finish()
+}
+
+fn fallbacks(section: &mut Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
+    let environment = section.environment();
+    if let Some(node) = section.take("fallbacks") {
+        let (entries, place) = match node.value {
+            // LiteLLM writes a list of mappings with one key each; a single mapping says the same.
+            Value::List(list) => (list, node.place),
+            Value::Map(_) => (vec![node.clone()], node.place),
+            other => {
+                let message = format!(
+                    "`fallbacks` must be a list of mappings, but is {}",
+                    other.kind()
+                );
+                return Err(ConfigError::at(node.place, message));
+            }
+        };
+        for entry in entries {
+            let Value::Map(lists) = entry.value else {
+                let message =
+                    "each of `fallbacks` must be a mapping from a name to a list of names";
+                return Err(ConfigError::at(place, message));
+            };
+            for (key, list) in lists {
+                let then = names(list, "fallbacks", environment)?;
+                router.fallbacks.push(FallbackList {
+                    of: Named {
+                        name: key.name,
+                        place: key.place,
+                    },
+                    then,
+                });
+            }
+        }
+    }
+    if let Some(node) = section.take("default_fallbacks") {
+        router.default_fallbacks = names(node, "default_fallbacks", environment)?;
+    }
+    Ok(())
+}
+
+fn names(node: Node, key: &str, environment: &Environment) -> Result<Vec<Named>, ConfigError> {
+    let Value::List(list) = node.value else {
+        let message = format!(
+            "`{key}` must be a list of names, but is {}",
+            node.value.kind()
+        );
+        return Err(ConfigError::at(node.place, message));
+    };
+    list.into_iter()
+        .map(|node| text(node, key, environment).map(|(name, place)| Named { name, place }))
+        .collect()
+}
+
+fn general_settings(mut section: Section<'_>) -> Result<General, ConfigError> {
+    section.refuse(&["metrics_listen", "admin_listen"], LATER)?;
+    let mut general = General {
+        master_key: section.secret("master_key")?,
+        ..General::default()
+    };
+    set(
+        &mut general.expose_attempts,
+        section.flag("expose_attempts")?,
+    );
+    set(
+        &mut general.expose_served_by,
+        section.flag("expose_served_by")?,
+    );
+    if let Some(megabytes) = section.count("max_request_size_mb")? {
+        general.max_request_bytes = megabytes as usize * 1024 * 1024;
+    }
+    section.finish()?;
+    Ok(general)
+}
+
+fn audit(top: &mut Section<'_>) -> Result<Option<AuditConfig>, ConfigError> {
+    use backstop_audit::{Mode, OnFailure};
+    let environment = top.environment();
+    let Some(node) = top.take("audit") else {
+        return Ok(Some(AuditConfig::default()));
+    };
+    // YAML 1.1 reads a bare `off` as false.
+    match &node.value {
+        Value::Bool(false) => return Ok(None),
+        Value::Text(word) if word == "off" => return Ok(None),
+        _ => {}
+    }
+    let mut section = Section::of(node, "audit", environment)?;
+    let mut audit = AuditConfig::default();
+    if let Some((dir, _)) = section.text("dir")? {
+        audit.dir = dir.into();
+    }
+    let modes = [
+        ("sync", Mode::Sync),
+        ("group", Mode::Group),
+        ("async", Mode::Async),
+    ];
+    set(&mut audit.mode, section.choice("mode", &modes)?);
+    let on_failure = [
+        ("reject", OnFailure::Reject),
+        ("degrade", OnFailure::Degrade),
+    ];
+    set(
+        &mut audit.on_failure,
+        section.choice("on_failure", &on_failure)?,
+    );
+    section.finish()?;
+    Ok(Some(audit))
+}
+
+fn set<T>(to: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *to = value;
+    }
+}

@@ -1,0 +1,206 @@
+//! What an error of a stack amounts to for the caller: the table of statuses and codes.
+
+use std::error::Error;
+use std::time::Duration;
+
+use backstop_chat::{InvalidChat, ProviderError};
+use backstop_core::{Exhausted, FailureKind, Ineligible, Outcome, Reach, failure_of};
+use http::StatusCode;
+
+use crate::error::{Rejection, millis};
+
+pub(crate) fn of(error: &(dyn Error + 'static)) -> Rejection {
+    if let Some(invalid) = cause::<InvalidChat>(error) {
+        return Rejection::invalid(invalid);
+    }
+    match cause::<Exhausted>(error) {
+        Some(exhausted) => of_plan(exhausted),
+        None => of_one(error),
+    }
+}
+
+/// A whole plan of deployments has failed.
+fn of_plan(exhausted: &Exhausted) -> Rejection {
+    let verdict = exhausted.verdict();
+    let rejection = match verdict.kind() {
+        FailureKind::Ineligible(
+            Ineligible::Budget | Ineligible::Region | Ineligible::Window | Ineligible::Capability,
+        )
+        | FailureKind::ContextWindow
+        | FailureKind::ContentFilter
+        | FailureKind::Deadline => return of_kind(verdict.kind(), verdict.retry_after()),
+        _ => {
+            let message = match verdict.retry_after() {
+                Some(after) => format!(
+                    "every deployment for this model failed or is resting; the first is back in {} ms",
+                    millis(after)
+                ),
+                None => "every deployment for this model failed".to_owned(),
+            };
+            Rejection::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "all_deployments_failed",
+                message,
+                Outcome::Exhausted,
+            )
+        }
+    };
+    rejection.retry_after(verdict.retry_after())
+}
+
+/// One deployment's own failure.
+fn of_one(error: &(dyn Error + 'static)) -> Rejection {
+    let Some(failure) = failure_of(error) else {
+        return of_kind(FailureKind::Network, None);
+    };
+    let provider = cause::<ProviderError>(error);
+    let said = provider.and_then(ProviderError::message);
+    let code = provider.and_then(ProviderError::code);
+    match failure.kind() {
+        // The provider says that the request is wrong: in its own words.
+        FailureKind::BadRequest => {
+            let status = match failure.status() {
+                Some(
+                    status @ (StatusCode::NOT_FOUND
+                    | StatusCode::PAYLOAD_TOO_LARGE
+                    | StatusCode::UNPROCESSABLE_ENTITY),
+                ) => status,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let message = said
+                .or(failure.detail())
+                .unwrap_or("the provider says that the request is wrong");
+            Rejection::new(
+                status,
+                code.unwrap_or("invalid_request"),
+                message,
+                Outcome::ClientError,
+            )
+            .param(provider.and_then(ProviderError::param))
+        }
+        FailureKind::ModelNotFound if failure.reach() == Reach::Refused => {
+            let message = failure
+                .detail()
+                .unwrap_or("this model is not known here")
+                .to_owned();
+            Rejection::new(
+                StatusCode::NOT_FOUND,
+                "model_not_found",
+                message,
+                Outcome::ClientError,
+            )
+            .param(Some("model"))
+        }
+        FailureKind::Ineligible(Ineligible::Capability) => {
+            let rejection = of_kind(failure.kind(), None);
+            match failure.detail() {
+                Some(detail) => rejection.explain(detail),
+                None => rejection,
+            }
+        }
+        kind => of_kind(kind, failure.retry_after()),
+    }
+}
+
+/// The table of statuses and codes.
+fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
+    const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
+    const BAD_GATEWAY: StatusCode = StatusCode::BAD_GATEWAY;
+    let (status, code, message) = match kind {
+        FailureKind::Network | FailureKind::ServerError => {
+            (BAD_GATEWAY, "upstream_error", "the provider failed")
+        }
+        FailureKind::Timeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "the provider did not answer in time",
+        ),
+        FailureKind::Overloaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_overloaded",
+            "the provider is overloaded",
+        ),
+        FailureKind::Ineligible(Ineligible::Cooling) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_overloaded",
+            "the deployment is resting after failures",
+        ),
+        FailureKind::Ineligible(Ineligible::Saturated) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_overloaded",
+            "the deployment takes no more requests now",
+        ),
+        FailureKind::RateLimit => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_exceeded",
+            "the provider's rate limit is reached",
+        ),
+        FailureKind::QuotaExhausted => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "upstream_quota_exhausted",
+            "the quota at the provider is used up",
+        ),
+        FailureKind::Auth => (
+            BAD_GATEWAY,
+            "upstream_auth_failed",
+            "the provider rejected this gateway's credential",
+        ),
+        FailureKind::Permission => (
+            BAD_GATEWAY,
+            "upstream_permission_denied",
+            "the provider denies this gateway the model",
+        ),
+        FailureKind::ModelNotFound => (
+            StatusCode::NOT_FOUND,
+            "upstream_model_not_found",
+            "the provider does not know the model",
+        ),
+        FailureKind::ContentFilter => {
+            (BAD_REQUEST, "content_filter", "blocked by a content filter")
+        }
+        FailureKind::ContextWindow | FailureKind::Ineligible(Ineligible::Window) => (
+            BAD_REQUEST,
+            "context_length_exceeded",
+            "the prompt fits the context window of no deployment for this model",
+        ),
+        FailureKind::Ineligible(Ineligible::Capability) => (
+            BAD_REQUEST,
+            "no_capable_deployment",
+            "no deployment for this model can do what the request needs",
+        ),
+        FailureKind::Ineligible(Ineligible::Budget) => (
+            StatusCode::PAYMENT_REQUIRED,
+            "budget_exceeded",
+            "a spend ceiling leaves no deployment for this request",
+        ),
+        FailureKind::Ineligible(Ineligible::Region) => (
+            StatusCode::FORBIDDEN,
+            "no_compliant_deployment",
+            "the residency rule of this request allows no deployment for this model",
+        ),
+        FailureKind::Deadline => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            "the time for the whole request is over",
+        ),
+        // Nobody is left to read it; the number is the one that access logs use.
+        FailureKind::Cancelled => (
+            StatusCode::from_u16(499).unwrap_or(BAD_REQUEST),
+            "cancelled",
+            "the caller went away",
+        ),
+        _ => (BAD_REQUEST, "invalid_request", "the request is wrong"),
+    };
+    Rejection::new(status, code, message, Outcome::of(kind)).retry_after(retry_after)
+}
+
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
