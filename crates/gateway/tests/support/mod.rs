@@ -7,6 +7,7 @@
 // Each test binary uses its own part of it.
 #![allow(dead_code, unused_imports)]
 
+mod answer;
 mod client;
 mod config;
 mod process;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use backstop_sim::Sim;
 
+pub(crate) use self::answer::Answer;
 pub(crate) use self::client::{Client, Response, Stream, ask, get, post, raw, request};
 pub(crate) use self::config::{Deployment, config, deployment};
 pub(crate) use self::process::{Finished, Gateway, Setup};
