@@ -14,11 +14,6 @@ pub type ChatService = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxErr
 ///
 /// Implemented for every service that answers [`Chat`]s in [`Chunk`]s. [`TargetLayer`] does the same at the top of a
 /// [`ServiceBuilder`](tower::ServiceBuilder).
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not the stack of a deployment",
-    note = "a deployment's stack is a `Service<http::Request<Chat>>` that is `Clone + Send + Sync + 'static`",
-    note = "its response is a `http::Response<B>` with `B: http_body::Body<Data = Chunk> + Send`, its future is `Send`"
-)]
 pub trait IntoTarget {
     /// Counts what is in flight, maps the body to [`Body`], and erases the type: one box for the service, one for
     /// each call, one for each body.
