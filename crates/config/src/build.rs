@@ -12,7 +12,7 @@ use backstop::client::Client;
 use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
 use backstop::fallback::{InOrder, LeastBusy, Strategy as Pick, Weighted};
-use backstop::openai::OpenAi;
+use backstop::openai::{OpenAi, Server};
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
@@ -207,10 +207,7 @@ async fn target(
             base,
             organization,
         } => {
-            let mut dialect = match key {
-                Some(key) => OpenAi::new(key.clone()),
-                None => OpenAi::keyless().named("openai"),
-            };
+            let mut dialect = OpenAi::at(Server::OpenAi, key.clone());
             if let Some(base) = base {
                 dialect = dialect
                     .base_url(&url(base).map_err(failed)?)
