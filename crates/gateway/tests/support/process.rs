@@ -181,13 +181,16 @@ impl Gateway {
         line.unwrap_or_else(|| panic!("ended without logging {parts:?}:\n{}", self.log()))
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn pid(&self) -> Pid {
         let id = self.child.id().expect("it has not ended");
-        let id = i32::try_from(id)
+        i32::try_from(id)
             .ok()
             .and_then(Pid::from_raw)
-            .expect("a process id");
-        kill_process(id, signal).expect("it is our own child");
+            .expect("a process id")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it is our own child");
     }
 
     /// Waits until it ends by itself, or because of a signal sent before.
