@@ -56,7 +56,15 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
 fn pytest(python: &Path) -> Command {
     let mut command = Command::new(python);
     command
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--timeout",
+            "120",
+        ])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         // The servers are on loopback; a proxy of the machine's would not find them.
         .env("NO_PROXY", "127.0.0.1,localhost")
