@@ -1,4 +1,4 @@
-//! Runs one case a number of times, for callgrind to count: `instructions CASE TIMES`. Without arguments it lists
+//! Runs one case a number of times, for callgrind to count: `bench-instructions CASE TIMES`. Without arguments it lists
 //! the cases: a name, and after a tab the case that it stands on.
 
 fn main() {
