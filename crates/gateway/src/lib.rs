@@ -25,6 +25,7 @@ mod shutdown;
 mod sim;
 mod source;
 mod stack;
+mod upload;
 mod watch;
 
 use std::error::Error;

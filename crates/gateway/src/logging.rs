@@ -2,7 +2,11 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::cli::LogFormat;
 
@@ -11,13 +15,24 @@ const DEFAULT: &str = "warn,backstop=info";
 
 pub(crate) fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(io::stderr)
         // Or a stderr that nobody reads any more would make each log line a panic.
         .log_internal_errors(false);
-    match format {
-        LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(
+            lines
+                .with_filter(filter)
+                .with_filter(filter_fn(is_discreet)),
+        )
+        .init();
+}
+
+/// What dependencies log at finer levels can hold credentials: the AWS SDK's traces do. Whatever `RUST_LOG` asks for.
+fn is_discreet(about: &Metadata<'_>) -> bool {
+    *about.level() <= Level::INFO || about.target().starts_with("backstop")
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::gateway::{Front, Gateway};
 use crate::stack::ResponseBody;
+use crate::upload::Upload;
 use crate::{auth, models};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-backstop-request-id");
@@ -21,7 +22,7 @@ impl Gateway {
         let path = request.uri().path();
         if let "/v1/chat/completions" | "/chat/completions" = path {
             let chat = self.front().chat.clone();
-            return chat.answer(request).await;
+            return chat.answer(request.map(Upload::new)).await;
         }
         let trail = Trail::start();
         let mut response = match (path, reads(request.method())) {

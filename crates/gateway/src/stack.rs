@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tower::{Layer, ServiceExt};
 
 use crate::auth::{Authenticate, ClientKeys, MaybeRefused};
+use crate::upload::Upload;
 
 type Unrecorded = Authenticate<Edge<Live>>;
 type Recorded = Audit<Unrecorded, JsonLines, Respond<fn(AuditUnavailable) -> Response<ChatBody>>>;
@@ -51,7 +52,7 @@ impl ChatRoute {
         }
     }
 
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub(crate) async fn answer(self, request: Request<Upload<Incoming>>) -> Response<ResponseBody> {
         match self {
             Self::Recorded(service) => {
                 let Ok(response) = service.oneshot(request).await;

@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustix::process::Signal;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::support::{Gateway, Setup, ask, config, deployment, get};
@@ -26,7 +27,7 @@ const SECRETS: [&str; 6] = [
 ];
 const MASTER: &str = "MARKED-master";
 
-/// A provider that says back what it was sent, in every place that it can: a careless one, or a debugging proxy.
+/// A provider that says back what it was sent: a careless one, or a debugging proxy.
 async fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("bound");
@@ -39,6 +40,7 @@ async fn echo() -> String {
     format!("http://{addr}")
 }
 
+/// Repeats the headers of `request` in every place that is read.
 fn echoed(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let mut sent = String::new();
     for (name, value) in request.headers() {
@@ -48,22 +50,16 @@ fn echoed(request: &Request<Incoming>) -> Response<Full<Bytes>> {
             String::from_utf8_lossy(value.as_bytes())
         );
     }
-    for key in SECRETS {
-        sent.push_str(key);
-        sent.push(' ');
-    }
     // The first part of the path says how.
     let status: u16 = request.uri().path()[1..4].parse().expect("a status");
+    let error =
+        json!({"message": sent, "type": "invalid_request_error", "code": null, "param": sent});
     let body = match status {
-        // No error format at all, and a body in which no answer is.
-        502 => sent.clone(),
-        200 => format!("data: {{\"error\": {{\"message\": {sent:?}, \"code\": {sent:?}}}}}\n\n"),
-        _ => serde_json::json!({
-            "type": "error",
-            "message": sent,
-            "error": {"message": sent, "type": sent, "code": sent, "param": sent},
-        })
-        .to_string(),
+        // An error in an answer that began well.
+        200 => format!("data: {}\n\n", json!({"error": error})),
+        // No error format at all.
+        502 => sent,
+        _ => json!({"type": "error", "message": sent, "error": error}).to_string(),
     };
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
@@ -74,18 +70,12 @@ fn echoed(request: &Request<Incoming>) -> Response<Full<Bytes>> {
         "application/json"
     };
     headers.insert("content-type", HeaderValue::from_static(content));
-    headers.insert(
-        "x-request-id",
-        HeaderValue::from_str(SECRETS[1]).expect("ASCII"),
-    );
-    headers.insert(
-        "retry-after",
-        HeaderValue::from_str(SECRETS[0]).expect("ASCII"),
-    );
-    headers.insert(
-        "set-cookie",
-        HeaderValue::from_str(SECRETS[2]).expect("ASCII"),
-    );
+    for name in ["authorization", "x-api-key", "x-amz-security-token"] {
+        if let Some(key) = request.headers().get(name) {
+            headers.insert("retry-after", key.clone());
+            headers.insert("set-cookie", key.clone());
+        }
+    }
     response
 }
 
