@@ -98,6 +98,8 @@ fn of_one(error: &(dyn Error + 'static)) -> Rejection {
                 None => rejection,
             }
         }
+        // The circuit that it opened knows when it looks again, but no time mends a key.
+        FailureKind::Auth => of_kind(failure.kind(), None),
         kind => of_kind(kind, failure.retry_after()),
     }
 }

@@ -294,6 +294,16 @@ async fn every_error_has_its_status_and_code() {
             None,
         ),
         (
+            // What a resting circuit says again: waiting does not mend a key.
+            Failure::new(FailureKind::Auth)
+                .with_reach(Reach::Refused)
+                .with_retry_after(second)
+                .into(),
+            502,
+            "upstream_auth_failed",
+            None,
+        ),
+        (
             one(FailureKind::ContentFilter.into()),
             400,
             "content_filter",
