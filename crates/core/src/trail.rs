@@ -1,12 +1,17 @@
+mod attempt;
+mod record;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::{Extensions, StatusCode};
+use http::Extensions;
 use tokio::time::Instant;
 
-use crate::{Deployment, Failure, FailureKind, Usage, wall};
+pub use self::attempt::AttemptHandle;
+pub use self::record::{Attempt, Decision, Outcome, Skipped, TrailSnapshot};
+use crate::{Deployment, Failure, FailureKind, wall};
 
 /// What happened to one request, written by the layers that it passes and read by whoever reports it.
 ///
@@ -55,170 +60,6 @@ struct Record {
     notes: Vec<Cow<'static, str>>,
     retries: u32,
     fallbacks: u32,
-}
-
-/// One call to a provider.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// Identifies the row within its trail.
-    row: u64,
-    /// Who was asked.
-    pub deployment: Arc<Deployment>,
-    /// When, from the start of the request.
-    pub started: Duration,
-    /// From then to the first content; for an answer that is not streamed, to the whole answer.
-    pub first_content: Option<Duration>,
-    /// From then to the end. `None` while it is open.
-    pub duration: Option<Duration>,
-    /// How it ended. `None` while it is open.
-    pub result: Option<Result<(), FailureKind>>,
-    /// The status that the provider answered with.
-    pub status: Option<StatusCode>,
-    /// The provider's id of the request.
-    pub request_id: Option<Arc<str>>,
-    /// Why the same deployment was asked again, if this attempt is a repeat.
-    pub retry_reason: Option<FailureKind>,
-    /// How long the repeat was held back.
-    pub delay: Option<Duration>,
-    /// What was decided after it.
-    pub decision: Option<Decision>,
-    /// The tokens it took, as far as is known.
-    pub usage: Option<Usage>,
-    /// What had to be changed in the request for this deployment.
-    pub notes: Vec<Cow<'static, str>>,
-}
-
-/// What follows an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Decision {
-    /// It answered.
-    Done,
-    /// The same deployment is asked again.
-    Retry,
-    /// The next deployment is asked.
-    Fallback,
-    /// The caller gets the failure.
-    Surface,
-}
-
-impl Decision {
-    /// The name that audit records use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Retry => "retry",
-            Self::Fallback => "fallback",
-            Self::Surface => "surface",
-        }
-    }
-}
-
-/// A deployment that was passed over without a call.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Skipped {
-    /// Who.
-    pub deployment: Arc<Deployment>,
-    /// Why.
-    pub reason: FailureKind,
-    /// Why, in more words.
-    pub detail: Option<Box<str>>,
-    /// How long until it may be asked again, seen from when it was passed over.
-    pub back_in: Option<Duration>,
-    /// When it was passed over, from the start of the request.
-    pub at: Duration,
-}
-
-/// How the whole request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Answered, to the last byte.
-    Ok,
-    /// The request was wrong.
-    ClientError,
-    /// A provider's failure was handed on.
-    UpstreamError,
-    /// Every deployment failed or was resting.
-    Exhausted,
-    /// A spend ceiling left no deployment.
-    RejectedBudget,
-    /// A residency or compliance rule left no deployment.
-    RejectedRegion,
-    /// The caller's own key was missing or wrong.
-    RejectedAuth,
-    /// The caller went away.
-    Cancelled,
-    /// The caller's time was over.
-    Deadline,
-}
-
-impl Outcome {
-    /// The name that audit records and metrics use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ClientError => "client_error",
-            Self::UpstreamError => "upstream_error",
-            Self::Exhausted => "exhausted",
-            Self::RejectedBudget => "rejected_budget",
-            Self::RejectedRegion => "rejected_region",
-            Self::RejectedAuth => "rejected_auth",
-            Self::Cancelled => "cancelled",
-            Self::Deadline => "deadline",
-        }
-    }
-
-    /// The outcome of a request that ends with `kind`, where nobody knows better.
-    #[must_use]
-    pub const fn of(kind: FailureKind) -> Self {
-        use crate::Ineligible::{Budget, Capability, Region, Window};
-        match kind {
-            FailureKind::Cancelled => Self::Cancelled,
-            FailureKind::Deadline => Self::Deadline,
-            FailureKind::BadRequest
-            | FailureKind::ContextWindow
-            | FailureKind::Ineligible(Capability | Window) => Self::ClientError,
-            FailureKind::Ineligible(Budget) => Self::RejectedBudget,
-            FailureKind::Ineligible(Region) => Self::RejectedRegion,
-            FailureKind::Ineligible(_) => Self::Exhausted,
-            _ => Self::UpstreamError,
-        }
-    }
-}
-
-/// A [`Trail`] as it stood at one moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TrailSnapshot {
-    /// The request's id.
-    pub id: Arc<str>,
-    /// When it began, by the wall clock.
-    pub started_at: SystemTime,
-    /// How long ago that was.
-    pub elapsed: Duration,
-    /// The model that the caller named.
-    pub model: Option<Arc<str>>,
-    /// Whether the caller asked for a stream.
-    pub stream: bool,
-    /// The caller's key, by its id.
-    pub key_id: Option<Arc<str>>,
-    /// How it ended, if a layer knew.
-    pub outcome: Option<Outcome>,
-    /// The calls that were made, in order.
-    pub attempts: Vec<Attempt>,
-    /// The deployments that were passed over, in order.
-    pub skipped: Vec<Skipped>,
-    /// What else there is to say.
-    pub notes: Vec<Cow<'static, str>>,
-    /// Attempts repeated on the same deployment.
-    pub retries: u32,
-    /// Deployments left behind before the one that was asked last.
-    pub fallbacks: u32,
 }
 
 impl Trail {
@@ -490,100 +331,6 @@ impl fmt::Debug for Trail {
             .field("attempts", &state.record.attempts.len())
             .field("skipped", &state.record.skipped.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// An open row of a [`Trail`]. It settles exactly once; dropped unsettled, it records that the caller went away.
-#[derive(Debug)]
-#[must_use = "a handle that is dropped unsettled records a cancelled attempt"]
-pub struct AttemptHandle {
-    trail: Trail,
-    row: u64,
-    started: Instant,
-    open: bool,
-}
-
-impl AttemptHandle {
-    /// The answer has begun, with this status, under this id of the provider's.
-    pub fn answered(&mut self, status: Option<StatusCode>, request_id: Option<Arc<str>>) {
-        let first = self.age();
-        self.change(|attempt| {
-            attempt.first_content.get_or_insert(first);
-            attempt.status = status;
-            attempt.request_id = request_id;
-        });
-    }
-
-    /// The provider reported usage. A later report replaces an earlier one: reports are running totals.
-    pub fn used(&mut self, usage: Usage) {
-        self.change(|attempt| attempt.usage = Some(usage));
-    }
-
-    /// The attempt is over.
-    pub fn settle(mut self, result: Result<(), &Failure>) {
-        self.close(result.map_err(Failure::kind), result.err());
-    }
-
-    /// It was no attempt after all: a layer below refused it before any call.
-    pub fn discard(mut self) {
-        self.open = false;
-        let mut state = self.trail.state();
-        let row = self.row;
-        if let Some(index) = state
-            .record
-            .attempts
-            .iter()
-            .rposition(|attempt| attempt.row == row)
-        {
-            let attempt = state.record.attempts.remove(index);
-            // The repeat that this row was opened for is still to come, if at all.
-            state.repeat = attempt.retry_reason.zip(attempt.delay);
-        }
-    }
-
-    fn close(&mut self, result: Result<(), FailureKind>, failure: Option<&Failure>) {
-        self.open = false;
-        let duration = self.age();
-        self.change(|attempt| {
-            attempt.duration = Some(duration);
-            attempt.result = Some(result);
-            if result.is_ok() {
-                attempt.decision = Some(Decision::Done);
-            }
-            if let Some(failure) = failure {
-                attempt.status = failure.status().or(attempt.status);
-                attempt.request_id = failure.request_id().cloned().or(attempt.request_id.take());
-            }
-        });
-    }
-
-    fn age(&self) -> Duration {
-        Instant::now().saturating_duration_since(self.started)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Attempt)) {
-        let mut state = self.trail.state();
-        if let Some(attempt) = state
-            .record
-            .attempts
-            .iter_mut()
-            .rfind(|attempt| attempt.row == self.row)
-        {
-            change(attempt);
-        }
-    }
-}
-
-impl Drop for AttemptHandle {
-    fn drop(&mut self) {
-        if self.open {
-            let kind = self
-                .trail
-                .state()
-                .abandoned
-                .unwrap_or(FailureKind::Cancelled);
-            self.close(Err(kind), None);
-        }
     }
 }
 

@@ -1,4 +1,7 @@
+use http::StatusCode;
+
 use super::*;
+use crate::Usage;
 
 fn deployment(id: &str) -> Arc<Deployment> {
     Arc::new(Deployment::new(id))

@@ -1,0 +1,173 @@
+//! What a trail holds, in plain data.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+
+use crate::{Deployment, FailureKind, Usage};
+
+/// One call to a provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Identifies the row within its trail.
+    pub(super) row: u64,
+    /// Who was asked.
+    pub deployment: Arc<Deployment>,
+    /// When, from the start of the request.
+    pub started: Duration,
+    /// From then to the first content; for an answer that is not streamed, to the whole answer.
+    pub first_content: Option<Duration>,
+    /// From then to the end. `None` while it is open.
+    pub duration: Option<Duration>,
+    /// How it ended. `None` while it is open.
+    pub result: Option<Result<(), FailureKind>>,
+    /// The status that the provider answered with.
+    pub status: Option<StatusCode>,
+    /// The provider's id of the request.
+    pub request_id: Option<Arc<str>>,
+    /// Why the same deployment was asked again, if this attempt is a repeat.
+    pub retry_reason: Option<FailureKind>,
+    /// How long the repeat was held back.
+    pub delay: Option<Duration>,
+    /// What was decided after it.
+    pub decision: Option<Decision>,
+    /// The tokens it took, as far as is known.
+    pub usage: Option<Usage>,
+    /// What had to be changed in the request for this deployment.
+    pub notes: Vec<Cow<'static, str>>,
+}
+
+/// What follows an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// It answered.
+    Done,
+    /// The same deployment is asked again.
+    Retry,
+    /// The next deployment is asked.
+    Fallback,
+    /// The caller gets the failure.
+    Surface,
+}
+
+impl Decision {
+    /// The name that audit records use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Fallback => "fallback",
+            Self::Surface => "surface",
+        }
+    }
+}
+
+/// A deployment that was passed over without a call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// Who.
+    pub deployment: Arc<Deployment>,
+    /// Why.
+    pub reason: FailureKind,
+    /// Why, in more words.
+    pub detail: Option<Box<str>>,
+    /// How long until it may be asked again, seen from when it was passed over.
+    pub back_in: Option<Duration>,
+    /// When it was passed over, from the start of the request.
+    pub at: Duration,
+}
+
+/// How the whole request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Answered, to the last byte.
+    Ok,
+    /// The request was wrong.
+    ClientError,
+    /// A provider's failure was handed on.
+    UpstreamError,
+    /// Every deployment failed or was resting.
+    Exhausted,
+    /// A spend ceiling left no deployment.
+    RejectedBudget,
+    /// A residency or compliance rule left no deployment.
+    RejectedRegion,
+    /// The caller's own key was missing or wrong.
+    RejectedAuth,
+    /// The caller went away.
+    Cancelled,
+    /// The caller's time was over.
+    Deadline,
+}
+
+impl Outcome {
+    /// The name that audit records and metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientError => "client_error",
+            Self::UpstreamError => "upstream_error",
+            Self::Exhausted => "exhausted",
+            Self::RejectedBudget => "rejected_budget",
+            Self::RejectedRegion => "rejected_region",
+            Self::RejectedAuth => "rejected_auth",
+            Self::Cancelled => "cancelled",
+            Self::Deadline => "deadline",
+        }
+    }
+
+    /// The outcome of a request that ends with `kind`, where nobody knows better.
+    #[must_use]
+    pub const fn of(kind: FailureKind) -> Self {
+        use crate::Ineligible::{Budget, Capability, Region, Window};
+        match kind {
+            FailureKind::Cancelled => Self::Cancelled,
+            FailureKind::Deadline => Self::Deadline,
+            FailureKind::BadRequest
+            | FailureKind::ContextWindow
+            | FailureKind::Ineligible(Capability | Window) => Self::ClientError,
+            FailureKind::Ineligible(Budget) => Self::RejectedBudget,
+            FailureKind::Ineligible(Region) => Self::RejectedRegion,
+            FailureKind::Ineligible(_) => Self::Exhausted,
+            _ => Self::UpstreamError,
+        }
+    }
+}
+
+/// A [`Trail`] as it stood at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TrailSnapshot {
+    /// The request's id.
+    pub id: Arc<str>,
+    /// When it began, by the wall clock.
+    pub started_at: SystemTime,
+    /// How long ago that was.
+    pub elapsed: Duration,
+    /// The model that the caller named.
+    pub model: Option<Arc<str>>,
+    /// Whether the caller asked for a stream.
+    pub stream: bool,
+    /// The caller's key, by its id.
+    pub key_id: Option<Arc<str>>,
+    /// How it ended, if a layer knew.
+    pub outcome: Option<Outcome>,
+    /// The calls that were made, in order.
+    pub attempts: Vec<Attempt>,
+    /// The deployments that were passed over, in order.
+    pub skipped: Vec<Skipped>,
+    /// What else there is to say.
+    pub notes: Vec<Cow<'static, str>>,
+    /// Attempts repeated on the same deployment.
+    pub retries: u32,
+    /// Deployments left behind before the one that was asked last.
+    pub fallbacks: u32,
+}
