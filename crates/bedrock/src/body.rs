@@ -11,6 +11,7 @@ use backstop_chat::{Chunk, ProviderError};
 use backstop_core::BoxError;
 use futures_core::Stream;
 use futures_util::stream;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::answer::Reader;
@@ -98,7 +99,9 @@ impl Body for ConverseBody {
             },
         };
         self.0 = State::Ended;
-        Poll::Ready(next.map(|next| next.map(Frame::data).map_err(Into::into)))
+        // A stream begins with no other status.
+        let failed = |error: ProviderError| error.answered(StatusCode::OK).into();
+        Poll::Ready(next.map(|next| next.map(Frame::data).map_err(failed)))
     }
 
     fn is_end_stream(&self) -> bool {

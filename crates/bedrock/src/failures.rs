@@ -221,7 +221,7 @@ where
     match error {
         SdkError::ServiceError(answer) => {
             let raw = answer.raw();
-            let status = StatusCode::from_u16(raw.status().as_u16()).ok();
+            let status = status_of(raw);
             let hint = hint::retry_after(&headers(raw.headers()), wall::now());
             of_answer(answer.err(), answer.err().code(), status, |mut failure| {
                 if let Some(status) = status {
@@ -241,9 +241,13 @@ where
         SdkError::DispatchFailure(dispatch) => failed(of_dispatch(dispatch)),
         error => {
             let seen: Option<&(dyn Error + 'static)> = error.source();
-            failed(seen.and_then(failure_of).cloned().unwrap_or_else(|| {
+            let failed = failed(seen.and_then(failure_of).cloned().unwrap_or_else(|| {
                 Failure::new(FailureKind::Network).with_detail("the answer broke off")
-            }))
+            }));
+            match error.raw_response().and_then(status_of) {
+                Some(status) => failed.answered(status),
+                None => failed,
+            }
         }
     }
 }
@@ -374,6 +378,10 @@ fn no_credentials() -> Failure {
 
 fn failed(failure: Failure) -> ProviderError {
     ProviderError::new(PROVIDER, failure)
+}
+
+fn status_of(answer: &Response) -> Option<StatusCode> {
+    StatusCode::from_u16(answer.status().as_u16()).ok()
 }
 
 fn headers(headers: &Headers) -> HeaderMap {

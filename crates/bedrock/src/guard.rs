@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_types::body::SdkBody;
 use backstop_core::{BoxError, Failure, FailureKind};
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame};
 
 /// How much of an error's body is read: more than any error of Bedrock's, less than an endless one.
@@ -51,6 +52,7 @@ impl Intercept for Guard {
         // The first letters of a page would be the length of a frame that never ends.
         if streams && other {
             let failure = Failure::new(FailureKind::ServerError)
+                .with_status(StatusCode::OK)
                 .with_detail("an answer that is no stream of events");
             return Err(failure.into());
         }

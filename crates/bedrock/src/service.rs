@@ -11,7 +11,7 @@ use aws_sdk_bedrockruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockruntime::operation::RequestId;
 use backstop_chat::Chat;
 use backstop_core::{BoxError, Trail, UpstreamId, wall};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use crate::answer::{self, Head, Reader};
@@ -138,7 +138,8 @@ impl Bedrock {
             .await
             .map_err(|error| failures::of_call(&error))?;
         let id = output.request_id();
-        let chunk = answer::whole(&self.head(id, own_id), &output)?;
+        let chunk = answer::whole(&self.head(id, own_id), &output)
+            .map_err(|error| error.answered(StatusCode::OK))?;
         Ok(respond(id, ConverseBody::whole(chunk)))
     }
 

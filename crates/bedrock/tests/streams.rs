@@ -4,6 +4,7 @@ mod support;
 
 use backstop_chat::Finish;
 use backstop_core::{FailureKind, UpstreamId};
+use http::StatusCode;
 use serde_json::{Value, json};
 use support::{CLAUDE, Ending, Reply, Server, ask, chat, event, exception, failure, read, text};
 
@@ -171,8 +172,9 @@ async fn a_stream_cut_at_any_byte_is_never_complete() {
             server.tell(Reply::events(&[all[..at].to_vec()]).ending(ending));
             let response = ask(&bedrock, streamed()).await.expect("a head");
             let (chunks, end) = read(response).await;
-            let error = end.expect_err("no proof, no success");
-            assert_eq!(failure(&error).kind(), FailureKind::Network, "cut at {at}");
+            let failed = failure(&end.expect_err("no proof, no success"));
+            assert_eq!(failed.kind(), FailureKind::Network, "cut at {at}");
+            assert_eq!(failed.status(), Some(StatusCode::OK), "cut at {at}");
             assert!(
                 chunks.iter().all(|chunk| !chunk.meta().terminal),
                 "cut at {at}"
@@ -287,6 +289,7 @@ async fn a_page_instead_of_events_is_a_server_error() {
     let error = ask(&server.bedrock(CLAUDE).await, streamed()).await;
     let failed = failure(&error.expect_err("no events"));
     assert_eq!(failed.kind(), FailureKind::ServerError);
+    assert_eq!(failed.status(), Some(StatusCode::OK));
 }
 
 #[tokio::test]

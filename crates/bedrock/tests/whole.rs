@@ -4,6 +4,7 @@ mod support;
 
 use backstop_chat::{Chunk, Finish};
 use backstop_core::{FailureKind, UpstreamId};
+use http::StatusCode;
 use http_body::Body;
 use serde_json::{Value, json};
 use support::{CLAUDE, Ending, Reply, Server, ask, chat, failure, read};
@@ -117,8 +118,9 @@ async fn what_is_no_answer_is_a_server_error() {
     for reply in [Reply::json(200, &json!({})), page] {
         let server = Server::start(reply).await;
         let error = ask(&server.bedrock(CLAUDE).await, chat(json!({}))).await;
-        let kind = failure(&error.expect_err("no answer")).kind();
-        assert_eq!(kind, FailureKind::ServerError);
+        let failed = failure(&error.expect_err("no answer"));
+        assert_eq!(failed.kind(), FailureKind::ServerError);
+        assert_eq!(failed.status(), Some(StatusCode::OK));
     }
 }
 
@@ -128,7 +130,8 @@ async fn a_broken_answer_is_a_network_failure() {
         let reply = Reply::json(200, &answer(&json!([{"text": "x"}]), "end_turn")).ending(ending);
         let server = Server::start(reply).await;
         let error = ask(&server.bedrock(CLAUDE).await, chat(json!({}))).await;
-        let kind = failure(&error.expect_err("half an answer")).kind();
-        assert_eq!(kind, FailureKind::Network);
+        let failed = failure(&error.expect_err("half an answer"));
+        assert_eq!(failed.kind(), FailureKind::Network);
+        assert_eq!(failed.status(), Some(StatusCode::OK));
     }
 }

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use backstop_core::{BoxError, Reach};
 use bytes::{Buf, BytesMut};
+use http::StatusCode;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
@@ -16,6 +17,7 @@ pin_project! {
         inner: B,
         decoder: D,
         provider: &'static str,
+        status: StatusCode,
         buffer: BytesMut,
         state: State,
     }
@@ -30,11 +32,12 @@ enum State {
 }
 
 impl<B, D> Decoded<B, D> {
-    pub(crate) fn new(inner: B, decoder: D, provider: &'static str) -> Self {
+    pub(crate) fn new(inner: B, decoder: D, provider: &'static str, status: StatusCode) -> Self {
         Self {
             inner,
             decoder,
             provider,
+            status,
             buffer: BytesMut::new(),
             state: State::Reading,
         }
@@ -66,7 +69,7 @@ where
                 Ok(None) => {}
                 Err(error) => {
                     *this.state = State::Ended;
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(error.answered(*this.status).into())));
                 }
             }
             if *this.state == State::Ending {
@@ -88,7 +91,8 @@ where
                 }
                 Poll::Ready(Some(Err(error))) => {
                     *this.state = State::Ended;
-                    return Poll::Ready(Some(Err(broken(this.provider, &*error.into()))));
+                    let error = broken(this.provider, &*error.into());
+                    return Poll::Ready(Some(Err(error.answered(*this.status).into())));
                 }
                 Poll::Ready(None) => *this.state = State::Ending,
                 // An answer that is over need not wait for its connection to say so; the poll above gave the
@@ -105,10 +109,10 @@ where
 }
 
 /// What the client says of a broken body, if it says it in our terms; else a network failure.
-fn broken(provider: &'static str, error: &(dyn std::error::Error + 'static)) -> BoxError {
+fn broken(provider: &'static str, error: &(dyn std::error::Error + 'static)) -> ProviderError {
     match backstop_core::failure_of(error) {
-        Some(failure) => ProviderError::new(provider, failure.clone()).into(),
-        None => ProviderError::network(provider, Reach::Sent).into(),
+        Some(failure) => ProviderError::new(provider, failure.clone()),
+        None => ProviderError::network(provider, Reach::Sent),
     }
 }
 

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use backstop_core::{Failure, FailureKind, Ineligible, Reach};
+use http::StatusCode;
 
 use crate::clean;
 
@@ -75,6 +76,16 @@ impl ProviderError {
             provider,
             Failure::new(FailureKind::Network).with_reach(reach),
         )
+    }
+
+    /// Sets the status that the provider answered with, where the failure does not have it.
+    #[must_use]
+    pub fn answered(mut self, status: StatusCode) -> Self {
+        let failure = &mut self.0.failure;
+        if failure.status().is_none() {
+            *failure = failure.clone().with_status(status);
+        }
+        self
     }
 
     /// Sets the provider's error code.

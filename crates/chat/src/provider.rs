@@ -194,9 +194,12 @@ fn answer<D: Dialect, B>(
     head: &Parts,
     body: B,
 ) -> Result<Response<Decoded<B, D::Decoder>>, BoxError> {
-    let decoder = dialect.decoder(chat, head)?;
-    let mut response = Response::new(Decoded::new(body, decoder, dialect.provider()));
-    *response.status_mut() = head.status;
+    let status = head.status;
+    let decoder = dialect
+        .decoder(chat, head)
+        .map_err(|error| error.answered(status))?;
+    let mut response = Response::new(Decoded::new(body, decoder, dialect.provider(), status));
+    *response.status_mut() = status;
     for (name, value) in &head.headers {
         if RATE_LIMITS
             .iter()
