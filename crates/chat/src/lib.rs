@@ -32,6 +32,7 @@ pub mod answer;
 mod body;
 mod chunk;
 mod clean;
+mod continuing;
 mod conversation;
 mod decoded;
 mod dialect;
@@ -49,6 +50,7 @@ pub mod sse;
 pub use self::body::Body;
 pub use self::chunk::{Chunk, Finish, Meta};
 pub use self::clean::clean;
+pub use self::continuing::{Continue, Continued, Mode, Modes, Prefill, anchor};
 pub use self::conversation::{
     Content, Conversation, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
     ResponseFormat, Role, Stop, Text, Tool, ToolCall, ToolChoice,

@@ -1,0 +1,303 @@
+//! Going on with an answer that broke off: what a dialect is told, and how the request is changed for it.
+
+use std::sync::Arc;
+
+use backstop_core::Trail;
+
+use crate::{Chat, ProviderError};
+
+/// How many characters of the delivered text are quoted at the most.
+const QUOTED: usize = 160;
+
+/// How a deployment goes on with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// The delivered text is the beginning of the assistant's turn: the model goes on right behind it.
+    Prefill {
+        /// The server says the beginning again before it goes on.
+        echoes: bool,
+    },
+    /// The same request again, where its answer is determined: what was delivered is skipped.
+    Replay,
+    /// A user turn asks for the rest, beginning with the last characters delivered.
+    Prompted,
+}
+
+impl Mode {
+    /// The name that comments and records use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefill { .. } => "prefill",
+            Self::Replay => "replay",
+            Self::Prompted => "prompted",
+        }
+    }
+}
+
+/// The ways of going on that a caller accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// [`Mode::Prefill`].
+    pub prefill: bool,
+    /// [`Mode::Replay`].
+    pub replay: bool,
+    /// [`Mode::Prompted`].
+    pub prompted: bool,
+}
+
+/// In a request's extensions: it asks for the rest of an answer, of which so much has been delivered.
+#[derive(Clone, Debug)]
+pub struct Continue {
+    delivered: Arc<str>,
+    tokens: u64,
+    model: Arc<str>,
+    modes: Modes,
+}
+
+impl Continue {
+    /// For the rest of an answer by `model`, of which `delivered` is with the caller, about so many `tokens`.
+    #[must_use]
+    pub fn new(
+        delivered: impl Into<Arc<str>>,
+        tokens: u64,
+        model: impl Into<Arc<str>>,
+        modes: Modes,
+    ) -> Self {
+        Self {
+            delivered: delivered.into(),
+            tokens,
+            model: model.into(),
+            modes,
+        }
+    }
+
+    /// What the caller has.
+    #[must_use]
+    pub fn delivered(&self) -> &Arc<str> {
+        &self.delivered
+    }
+
+    /// The request for the rest, to a deployment of `model` that takes prefill as `prefill` says, and how it asks.
+    ///
+    /// The most exact way is taken that both sides allow. The bound on the answer's length is lowered by what has
+    /// been delivered; system prompts are never touched.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::incapable`] if there is no such way.
+    pub fn apply(
+        &self,
+        chat: &Chat,
+        provider: &'static str,
+        model: &str,
+        prefill: Option<Prefill>,
+        trail: Option<&Trail>,
+    ) -> Result<(Chat, Mode), ProviderError> {
+        let incapable = |why: &'static str| Err(ProviderError::incapable(provider, why));
+        let (asked, mode) = if let Some(prefill) = prefill.filter(|_| self.modes.prefill) {
+            let turn = assistant(self.delivered.trim_end(), prefill.marks);
+            (
+                self.with_turns(chat, &turn),
+                Mode::Prefill {
+                    echoes: prefill.echoes,
+                },
+            )
+        } else if self.modes.replay && *self.model == *model && is_determined(chat) {
+            (chat.clone(), Mode::Replay)
+        } else if self.modes.prompted {
+            let turns = format!(
+                "{},{}",
+                assistant(self.delivered.trim_end(), ""),
+                user(anchor(&self.delivered))
+            );
+            (self.with_turns(chat, &turns), Mode::Prompted)
+        } else {
+            return incapable("it cannot go on with an answer in a way that this request allows");
+        };
+        if let Some(trail) = trail {
+            trail.note(format!("goes on with the answer by {}", mode.as_str()));
+        }
+        Ok((asked, mode))
+    }
+
+    fn with_turns(&self, chat: &Chat, turns: &str) -> Chat {
+        let messages = chat.member("messages").unwrap_or("[]");
+        let messages = messages.strip_suffix(']').unwrap_or(messages).trim_end();
+        let comma = if messages.ends_with('[') { "" } else { "," };
+        let mut edit = chat
+            .edit()
+            .set("messages", format!("{messages}{comma}{turns}]"));
+        for name in ["max_tokens", "max_completion_tokens"] {
+            if let Some(bound) = chat
+                .member(name)
+                .and_then(|bound| bound.parse::<u64>().ok())
+            {
+                edit = edit.set(name, bound.saturating_sub(self.tokens).max(1).to_string());
+            }
+        }
+        Chat::parse(edit.finish()).expect("a valid request stays valid")
+    }
+}
+
+/// How a deployment takes prefill.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Prefill {
+    /// It says the prefill again before it goes on.
+    pub echoes: bool,
+    /// Members that mark the assistant's message, such as `,"prefix":true`.
+    pub marks: &'static str,
+}
+
+/// In a response's extensions: it goes on with an answer in this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Continued(pub Mode);
+
+/// The last characters of `delivered`, without the white space behind them: what a prompted continuation begins with.
+#[must_use]
+pub fn anchor(delivered: &str) -> &str {
+    let text = delivered.trim_end();
+    let start = text
+        .char_indices()
+        .rev()
+        .nth(QUOTED - 1)
+        .map_or(0, |(at, _)| at);
+    text[start..].trim_start()
+}
+
+/// Whether the same request has the same answer: as far as OpenAI's format lets a caller ask for that.
+fn is_determined(chat: &Chat) -> bool {
+    let zero = |name| {
+        chat.member(name)
+            .and_then(|value| value.parse::<f64>().ok())
+            == Some(0.0)
+    };
+    zero("temperature") || chat.has("seed")
+}
+
+fn assistant(text: &str, marks: &str) -> String {
+    format!(r#"{{"role":"assistant","content":{}{marks}}}"#, json(text))
+}
+
+fn user(anchor: &str) -> String {
+    let ask = format!(
+        "Your reply was cut off by a fault in transmission. Everything up to and including these last characters \
+         has arrived:\n\n{anchor}\n\nSend the rest. Begin by repeating exactly the characters above, all of them and \
+         nothing before them, and go on from there as if there had been no break, in the middle of a word if that is \
+         where it ends. Do not comment on this, do not apologise, do not start over."
+    );
+    format!(r#"{{"role":"user","content":{}}}"#, json(&ask))
+}
+
+fn json(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Modes = Modes {
+        prefill: true,
+        replay: true,
+        prompted: true,
+    };
+
+    fn chat(extra: &str) -> Chat {
+        let text = format!(
+            r#"{{"model": "m", "messages": [{{"role": "system", "content": "be brief"}}, {{"role": "user", "content": "hi"}} ] {extra}}}"#
+        );
+        Chat::parse(text).expect("valid")
+    }
+
+    fn apply(
+        chat: &Chat,
+        modes: Modes,
+        model: &str,
+        prefill: Option<Prefill>,
+    ) -> Result<(String, Mode), ProviderError> {
+        let go_on = Continue::new("So far, so \"good\".\n", 5, "m", modes);
+        let (asked, mode) = go_on.apply(chat, "openai", model, prefill, None)?;
+        Ok((
+            String::from_utf8(asked.payload().to_vec()).expect("UTF-8"),
+            mode,
+        ))
+    }
+
+    #[test]
+    fn prefill_comes_first() {
+        let (asked, mode) = apply(
+            &chat(r#", "max_tokens": 20"#),
+            ALL,
+            "x",
+            Some(Prefill::default()),
+        )
+        .expect("it can");
+        assert_eq!(mode, Mode::Prefill { echoes: false });
+        assert_eq!(
+            asked,
+            r#"{"model": "m", "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"},{"role":"assistant","content":"So far, so \"good\"."}] , "max_tokens": 15}"#
+        );
+        let marked = Prefill {
+            echoes: true,
+            marks: r#","prefix":true"#,
+        };
+        let (asked, _) = apply(&chat(""), ALL, "x", Some(marked)).expect("it can");
+        assert!(
+            asked.contains(r#""content":"So far, so \"good\".","prefix":true}]"#),
+            "{asked}"
+        );
+    }
+
+    #[test]
+    fn then_replay_where_the_answer_is_determined() {
+        let determined = chat(r#", "temperature": 0"#);
+        let (asked, mode) = apply(&determined, ALL, "m", None).expect("it can");
+        assert_eq!(mode, Mode::Replay);
+        assert_eq!(asked.as_bytes(), &determined.payload()[..]);
+        assert_eq!(
+            apply(&determined, ALL, "another", None).expect("it can").1,
+            Mode::Prompted
+        );
+        assert_eq!(
+            apply(&chat(""), ALL, "m", None).expect("it can").1,
+            Mode::Prompted
+        );
+    }
+
+    #[test]
+    fn then_a_user_turn_that_quotes_the_end() {
+        let (asked, _) = apply(&chat(""), ALL, "m", None).expect("it can");
+        let asked: serde_json::Value = serde_json::from_str(&asked).expect("JSON");
+        let messages = asked["messages"].as_array().expect("a list");
+        assert_eq!(messages.len(), 4);
+        assert_eq!(
+            messages[0]["content"], "be brief",
+            "system prompts are never touched"
+        );
+        assert_eq!(messages[2]["role"], "assistant");
+        assert!(
+            messages[3]["content"]
+                .as_str()
+                .is_some_and(|text| text.contains("So far, so \"good\"."))
+        );
+    }
+
+    #[test]
+    fn no_way_is_a_refusal() {
+        let none = Modes {
+            prefill: true,
+            replay: true,
+            prompted: false,
+        };
+        assert!(apply(&chat(""), none, "m", None).is_err());
+    }
+
+    #[test]
+    fn the_anchor_is_the_end_without_its_white_space() {
+        assert_eq!(anchor("short \n"), "short");
+        let long = "ü".repeat(500);
+        assert_eq!(anchor(&long).chars().count(), QUOTED);
+    }
+}
