@@ -16,6 +16,26 @@ SURVIVOR = "survivor"
 TOOLS_MODEL = "tools"
 # A chain of several deployments that are all rate limited or down, one of them with a hint when to come back.
 DOWN = "down"
+# Chains whose first two deployments fail in one way each, and whose last one answers: `survives/<fault>`.
+FAULTS = [
+    "500",
+    "503",
+    "529",
+    "429=60",
+    "quota",
+    "hang",
+    "reset",
+    "garbage",
+    "html",
+    "empty",
+    "truncated",
+    "wrongtype",
+    "401",
+    "403",
+    "404",
+    "filter",
+    "filter200",
+]
 # A model that no one has configured.
 UNKNOWN = "no-such-model"
 
@@ -30,6 +50,11 @@ TOOLS = [
         },
     }
 ]
+
+
+class Place(BaseModel):
+    city: str
+    people: int
 
 
 def connect(gateway, key=KEY):
@@ -80,6 +105,35 @@ def test_streamed_without_usage(client, model):
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
+def test_every_fault_has_its_chain(client):
+    names = {model.id for model in client.models.list() if model.id.startswith("survives/")}
+    assert names == {f"survives/{fault}" for fault in FAULTS}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_survives(client, text, fault):
+    ask = {"model": f"survives/{fault}", "messages": HELLO}
+    expected = text("us.anthropic.claude-sonnet-4-6")
+
+    raw = client.chat.completions.with_raw_response.create(**ask)
+    assert raw.headers["x-backstop-provider"] == "bedrock"
+    assert raw.headers["x-backstop-fallbacks"] == "2"
+    assert raw.parse().choices[0].message.content == expected
+
+    parsed = client.chat.completions.parse(**ask, response_format=Place)
+    assert isinstance(parsed.choices[0].message.parsed, Place)
+
+    stream = client.chat.completions.create(**ask, stream=True)
+    if fault == "truncated":
+        # The first content has been promised, so nobody else can answer: an error, and no silent end.
+        with pytest.raises(openai.APIError):
+            list(stream)
+        return
+    chunks = list(stream)
+    assert said(chunks) == expected
+    assert [c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason] == ["stop"]
+
+
 def test_tools(client):
     ask = {"model": TOOLS_MODEL, "messages": HELLO, "tools": TOOLS}
     plain = client.chat.completions.create(**ask)
@@ -99,11 +153,6 @@ def test_tools(client):
     )
     assert answer.choices[0].finish_reason == "stop"
     assert answer.choices[0].message.content
-
-
-class Place(BaseModel):
-    city: str
-    people: int
 
 
 @pytest.mark.parametrize("model", [MODEL, SURVIVOR])
