@@ -12,6 +12,8 @@ use crate::{Chunk, Decode, ProviderError};
 
 pin_project! {
     /// A provider's body, decoded into [`Chunk`]s. It ends without an error only if the answer was complete.
+    ///
+    /// What breaks the body off behind the proof of that is no error: the answer is there.
     pub struct Decoded<B, D> {
         #[pin]
         inner: B,
@@ -20,13 +22,15 @@ pin_project! {
         status: StatusCode,
         buffer: BytesMut,
         state: State,
+        // What broke the body off.
+        broken: Option<ProviderError>,
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Reading,
-    /// The body has ended; the decoder may still have frames.
+    /// The body has ended, or broken off; the decoder may still have frames.
     Ending,
     Ended,
 }
@@ -40,6 +44,7 @@ impl<B, D> Decoded<B, D> {
             status,
             buffer: BytesMut::new(),
             state: State::Reading,
+            broken: None,
         }
     }
 }
@@ -69,6 +74,7 @@ where
                 Ok(None) => {}
                 Err(error) => {
                     *this.state = State::Ended;
+                    let error = this.broken.take().unwrap_or(error);
                     return Poll::Ready(Some(Err(error.answered(*this.status).into())));
                 }
             }
@@ -90,9 +96,8 @@ where
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    *this.state = State::Ended;
-                    let error = broken(this.provider, &*error.into());
-                    return Poll::Ready(Some(Err(error.answered(*this.status).into())));
+                    *this.broken = Some(broken(this.provider, &*error.into()));
+                    *this.state = State::Ending;
                 }
                 Poll::Ready(None) => *this.state = State::Ending,
                 // An answer that is over need not wait for its connection to say so; the poll above gave the

@@ -146,6 +146,20 @@ async fn an_answer_is_whole_or_an_error() {
 }
 
 #[tokio::test]
+async fn what_breaks_behind_the_proof_is_no_failure() {
+    for pieces in [
+        vec![Some("hello\nend\n"), None],
+        vec![Some("hello\nend\n"), Some("us"), None],
+    ] {
+        let (text, failure) = read(ask(ok(), pieces).await).await;
+        assert_eq!(
+            (&*text, failure.map(|failure| failure.kind())),
+            ("hello\nend\n", None)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_failure_has_the_status_that_was_answered() {
     let created = || ok().status(StatusCode::CREATED);
     for (head, pieces, status) in [
