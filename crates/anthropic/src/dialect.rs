@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstop_chat::{Chat, Dialect, InvalidBaseUrl, ProviderError, endpoint};
+use backstop_chat::{Chat, Dialect, InvalidBaseUrl, Prefill, ProviderError, endpoint};
 use backstop_core::{Failure, FailureKind, Reach, Trail};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -10,6 +10,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::models::rules;
 use crate::{Decoder, PROVIDER, classify, encode};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -93,7 +94,7 @@ impl Dialect for Anthropic {
             return Err(ProviderError::new(PROVIDER, failure));
         };
         let chat = request.body();
-        let model = self.model.as_deref().unwrap_or(chat.model());
+        let model = self.target_model(chat);
         let trail = Trail::of(request.extensions());
         let body = encode::body(chat, model, |note| {
             if let Some(trail) = trail {
@@ -113,6 +114,16 @@ impl Dialect for Anthropic {
             headers.insert("anthropic-beta", beta.clone());
         }
         Ok(encoded)
+    }
+
+    fn target_model<'a>(&'a self, chat: &'a Chat) -> &'a str {
+        self.model.as_deref().unwrap_or(chat.model())
+    }
+
+    fn prefill(&self, chat: &Chat) -> Option<Prefill> {
+        rules(self.target_model(chat))
+            .prefill
+            .then(Prefill::default)
     }
 
     fn decoder(&self, chat: &Chat, head: &Parts) -> Result<Decoder, ProviderError> {

@@ -9,11 +9,12 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::StalledStreamProtectionConfig;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockruntime::operation::RequestId;
-use backstop_chat::Chat;
+use backstop_chat::{Chat, Continue, Continued, Prefill};
 use backstop_core::{BoxError, Trail, UpstreamId, wall};
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
+use crate::PROVIDER;
 use crate::answer::{self, Head, Reader};
 use crate::body::ConverseBody;
 use crate::encode::Call;
@@ -110,9 +111,14 @@ macro_rules! with_parts {
 
 impl Bedrock {
     async fn ask(&self, request: &Request<Chat>) -> Result<Response<ConverseBody>, BoxError> {
-        let chat = request.body();
-        let call = Call::read(chat, self.rules)?;
         let trail = Trail::of(request.extensions());
+        let prefill = self.rules.prefill.then(Prefill::default);
+        let go_on = request.extensions().get::<Continue>();
+        let go_on = go_on
+            .map(|go_on| go_on.apply(request.body(), PROVIDER, &self.model, prefill, trail))
+            .transpose()?;
+        let chat = go_on.as_ref().map_or(request.body(), |(chat, _)| chat);
+        let call = Call::read(chat, self.rules)?;
         if let Some(trail) = trail {
             for note in &call.notes {
                 trail.note(*note);
@@ -120,11 +126,15 @@ impl Bedrock {
         }
         let own_id =
             || trail.map_or_else(|| Trail::start().id().to_string(), |it| it.id().to_string());
-        if chat.stream() {
+        let mut answered = if chat.stream() {
             self.stream(chat, call, own_id).await
         } else {
             self.whole(call, own_id).await
+        };
+        if let (Ok(response), Some((_, mode))) = (&mut answered, go_on) {
+            response.extensions_mut().insert(Continued(mode));
         }
+        answered
     }
 
     async fn whole(

@@ -3,7 +3,7 @@ use http::response::Parts;
 use http::{Request, Response};
 use http_body_util::Full;
 
-use crate::{Chat, Chunk, ProviderError};
+use crate::{Chat, Chunk, Prefill, ProviderError};
 
 /// A provider's wire format: how a [`Chat`] is asked and how its answer reads. No I/O, no state.
 ///
@@ -24,6 +24,17 @@ pub trait Dialect {
     ///
     /// [`ProviderError::incapable`] where the request cannot be said in this format.
     fn encode(&self, request: &Request<Chat>) -> Result<Request<Full<Bytes>>, ProviderError>;
+
+    /// The model that is asked.
+    fn target_model<'a>(&'a self, chat: &'a Chat) -> &'a str {
+        chat.model()
+    }
+
+    /// Whether, and how, that model goes on with an assistant's message that is not finished.
+    fn prefill(&self, chat: &Chat) -> Option<Prefill> {
+        let _ = chat;
+        None
+    }
 
     /// What reads the body of a successful answer to `chat`.
     ///
@@ -54,7 +65,7 @@ pub trait Decode {
     /// An error ends the answer: an error frame, or bytes that are not in the provider's format.
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError>;
 
-    /// The body has ended; called until it returns `None`.
+    /// The body has ended, or broken off; called until it returns `None`.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use backstop_core::{BoxError, Reach, UpstreamId, failure_of};
+use backstop_core::{BoxError, Reach, Trail, UpstreamId, failure_of};
 use bytes::{Buf, Bytes, BytesMut};
 use http::response::Parts;
 use http::{Request, Response};
@@ -15,7 +15,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{Chat, Decoded, Dialect, ProviderError};
+use crate::{Chat, Continue, Continued, Decoded, Dialect, Mode, ProviderError};
 
 /// How much of an error's body is read: more than any provider's error, less than an endless one.
 const ERROR_BODY: usize = 64 * 1024;
@@ -73,17 +73,45 @@ where
         self.client.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Chat>) -> Self::Future {
-        let state = match self.dialect.encode(&request) {
-            Ok(encoded) => State::Calling {
-                future: self.client.call(encoded),
-            },
-            Err(error) => State::Refused { error: Some(error) },
+    fn call(&mut self, mut request: Request<Chat>) -> Self::Future {
+        let (state, continued) = match self.go_on(&mut request) {
+            Ok(continued) => (self.ask(&request), continued),
+            Err(error) => (State::Refused { error: Some(error) }, None),
         };
         ResponseFuture {
             state,
             dialect: Arc::clone(&self.dialect),
             chat: request.into_body(),
+            continued,
+        }
+    }
+}
+
+impl<D, C> Provider<D, C>
+where
+    D: Dialect,
+    C: Service<Request<Full<Bytes>>>,
+{
+    /// Changes a request that goes on with an answer, and says how it does.
+    fn go_on(&self, request: &mut Request<Chat>) -> Result<Option<Mode>, ProviderError> {
+        let Some(go_on) = request.extensions().get::<Continue>() else {
+            return Ok(None);
+        };
+        let chat = request.body();
+        let model = self.dialect.target_model(chat);
+        let prefill = self.dialect.prefill(chat);
+        let trail = Trail::of(request.extensions());
+        let (chat, mode) = go_on.apply(chat, self.dialect.provider(), model, prefill, trail)?;
+        *request.body_mut() = chat;
+        Ok(Some(mode))
+    }
+
+    fn ask<B>(&mut self, request: &Request<Chat>) -> State<C::Future, B> {
+        match self.dialect.encode(request) {
+            Ok(encoded) => State::Calling {
+                future: self.client.call(encoded),
+            },
+            Err(error) => State::Refused { error: Some(error) },
         }
     }
 }
@@ -113,6 +141,7 @@ pin_project! {
         state: State<F, B>,
         dialect: Arc<D>,
         chat: Chat,
+        continued: Option<Mode>,
     }
 }
 
@@ -156,7 +185,11 @@ where
                     };
                     let (head, body) = response.into_parts();
                     if head.status.is_success() {
-                        return Poll::Ready(answer(&**this.dialect, this.chat, &head, body));
+                        let mut answer = answer(&**this.dialect, this.chat, &head, body);
+                        if let (Ok(response), Some(mode)) = (&mut answer, *this.continued) {
+                            response.extensions_mut().insert(Continued(mode));
+                        }
+                        return Poll::Ready(answer);
                     }
                     this.state.set(State::ReadingError {
                         body,

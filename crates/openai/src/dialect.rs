@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstop_chat::{Chat, Dialect, InvalidBaseUrl, ProviderError, endpoint};
+use backstop_chat::{Chat, Dialect, InvalidBaseUrl, Prefill, ProviderError, endpoint};
 use backstop_core::{Failure, FailureKind, Reach, Trail};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -223,6 +223,14 @@ impl Dialect for OpenAi {
             }
         }
         Ok(encoded)
+    }
+
+    fn target_model<'a>(&'a self, chat: &'a Chat) -> &'a str {
+        self.model.as_deref().unwrap_or(chat.model())
+    }
+
+    fn prefill(&self, _: &Chat) -> Option<Prefill> {
+        self.server.prefill
     }
 
     fn decoder(&self, chat: &Chat, head: &Parts) -> Result<Decoder, ProviderError> {

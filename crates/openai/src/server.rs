@@ -1,3 +1,5 @@
+use backstop_chat::Prefill;
+
 /// Whose server is asked. They all speak OpenAI's format, and each has its own exceptions.
 ///
 /// A server that is not listed is [`Compatible`](Server::Compatible); its records can bear a name of their own
@@ -44,6 +46,8 @@ pub(crate) struct Profile {
     pub(crate) several: bool,
     /// Whether it fetches images from the web.
     pub(crate) image_urls: bool,
+    /// How it goes on with an assistant's message. vLLM and DeepSeek's beta can, but not by the message alone.
+    pub(crate) prefill: Option<Prefill>,
 }
 
 const USUAL: Profile = Profile {
@@ -56,6 +60,7 @@ const USUAL: Profile = Profile {
     model_rules: false,
     several: true,
     image_urls: true,
+    prefill: None,
 };
 
 const PROFILES: &[Profile] = &[
@@ -92,6 +97,10 @@ const PROFILES: &[Profile] = &[
         base: Some("https://api.mistral.ai/v1"),
         ask_usage: false,
         older_bound: true,
+        prefill: Some(Prefill {
+            echoes: true,
+            marks: r#","prefix":true"#,
+        }),
         ..USUAL
     },
     Profile {

@@ -1,0 +1,2 @@
+//! A stream that breaks after its first token goes on from another deployment.
+mod seam;
