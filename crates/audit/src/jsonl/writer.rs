@@ -196,20 +196,21 @@ impl<D: Directory> Writer<D> {
             down.last_try = now;
             return;
         }
-        let serving = self.on_failure == OnFailure::Degrade;
-        tracing::error!(%error, serving, "audit records cannot be written");
         self.down = Some(Down {
             since: wall::now(),
             last_try: now,
         });
+        // Before the log: who reads there that it failed finds it so.
         self.health.send_replace(false);
+        let serving = self.on_failure == OnFailure::Degrade;
+        tracing::error!(%error, serving, "audit records cannot be written");
     }
 
     fn succeeded(&mut self) {
         if self.down.take().is_some() {
+            self.health.send_replace(true);
             let dropped = self.queue.lost();
             tracing::warn!(dropped, "audit records are written again");
-            self.health.send_replace(true);
         }
     }
 
