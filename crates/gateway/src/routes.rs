@@ -9,7 +9,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::gateway::{Front, Gateway};
+use crate::gateway::Gateway;
 use crate::stack::ResponseBody;
 use crate::upload::Upload;
 use crate::{auth, models};
@@ -25,19 +25,17 @@ impl Gateway {
             return chat.answer(request.map(Upload::new)).await;
         }
         let trail = Trail::start();
-        let mut response = match (path, reads(request.method())) {
-            ("/health/liveness", _) => health(Ok(())),
-            ("/health/readiness", _) => health(self.readiness()),
-            ("/v1/models" | "/models", true) => self.models(&request, &trail, None),
-            ("/v1/models" | "/models", false) => only_read(&trail),
-            (path, is_read) => {
-                let name = ["/v1/models/", "/models/"]
-                    .iter()
-                    .find_map(|prefix| path.strip_prefix(prefix));
-                match name.filter(|name| !name.is_empty()) {
-                    Some(name) if is_read => self.models(&request, &trail, Some(name)),
-                    Some(_) => only_read(&trail),
-                    None => nothing_here(&trail),
+        let mut response = match path {
+            "/health/liveness" => health(Ok(())),
+            "/health/readiness" => health(self.readiness()),
+            "/v1/models" | "/models" => self.models(&request, &trail, None),
+            _ => {
+                let name = path
+                    .strip_prefix("/v1/models/")
+                    .or_else(|| path.strip_prefix("/models/"));
+                match name {
+                    Some(name) if !name.is_empty() => self.models(&request, &trail, Some(name)),
+                    _ => nothing_here(&trail),
                 }
             }
         };
@@ -54,9 +52,10 @@ impl Gateway {
         trail: &Trail,
         name: Option<&str>,
     ) -> Response<Full<Bytes>> {
-        let front = self.front();
-        let Front { keys, .. } = &**front;
-        if let Err(rejection) = keys.admit(request.headers(), trail) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return only_read(trail);
+        }
+        if let Err(rejection) = self.front().keys.admit(request.headers(), trail) {
             return auth::refused(rejection, trail);
         }
         let (names, created) = (self.live().models(), self.started());
@@ -68,10 +67,6 @@ impl Gateway {
             },
         }
     }
-}
-
-fn reads(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn health(state: Result<(), &'static str>) -> Response<Full<Bytes>> {
