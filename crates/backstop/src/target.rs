@@ -1,22 +1,69 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use backstop_chat::{Body, Chat, Chunk};
 use backstop_core::{BoxError, Deployment};
 use backstop_fallback::{Load, LoadLayer, Target};
 use http::{Request, Response};
-use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
 /// A stack for chats with its type erased.
-pub type ChatService = BoxCloneSyncService<Request<Chat>, Response<Body>, BoxError>;
+///
+/// Clones share the stack, so that a chain costs no allocation to pick from. It is always ready: each call clones the
+/// stack, and drives that clone to readiness first.
+#[derive(Clone)]
+pub struct ChatService(Arc<dyn Stack>);
+
+type ChatFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+trait Stack: Send + Sync {
+    fn ask(&self, request: Request<Chat>) -> ChatFuture;
+}
+
+impl<S> Stack for S
+where
+    S: Service<Request<Chat>, Response = Response<Body>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    fn ask(&self, request: Request<Chat>) -> ChatFuture {
+        Box::pin(self.clone().oneshot(request))
+    }
+}
+
+impl Service<Request<Chat>> for ChatService {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = ChatFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Chat>) -> ChatFuture {
+        self.0.ask(request)
+    }
+}
+
+impl fmt::Debug for ChatService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatService").finish_non_exhaustive()
+    }
+}
 
 /// Makes a deployment's stack a [`Target`] of a [`Fallback`](backstop_fallback::Fallback).
 ///
 /// Implemented for every service that answers [`Chat`]s in [`Chunk`]s. [`TargetLayer`] does the same at the top of a
 /// [`ServiceBuilder`](tower::ServiceBuilder).
 pub trait IntoTarget {
-    /// Counts what is in flight, maps the body to [`Body`], and erases the type: one box for the service, one for
-    /// each call, one for each body.
+    /// Counts what is in flight, maps the body to [`Body`], and erases the type: one box for each call and one for
+    /// each body.
     fn into_target(self, deployment: impl Into<Arc<Deployment>>) -> Target<ChatService>;
 }
 
@@ -34,7 +81,7 @@ where
         let service = counted
             .map_response(|response| response.map(Body::new))
             .map_err(Into::into);
-        Target::new(deployment, BoxCloneSyncService::new(service)).with_load(load)
+        Target::new(deployment, ChatService(Arc::new(service))).with_load(load)
     }
 }
 
