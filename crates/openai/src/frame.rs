@@ -23,7 +23,17 @@ pub(crate) struct Frame<'a> {
     prompt_feedback: Option<PromptFeedback>,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// Reads a frame.
+    pub(crate) fn parse(json: &'a [u8]) -> serde_json::Result<Self> {
+        // Checking every short string for itself costs a quarter of the parsing; once will do. If that fails, what is
+        // wrong may stand where nobody reads.
+        match std::str::from_utf8(json) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(json),
+        }
+    }
+
     /// Whether it is an error, whatever else it is.
     pub(crate) fn is_error(&self) -> bool {
         let stands = |error: &&RawValue| !matches!(error.get(), "false" | "\"\"" | "{}" | "0");

@@ -41,8 +41,7 @@ impl Document {
                 self.malformed("a list of answers")
             });
         }
-        let frame: Frame<'_> =
-            serde_json::from_slice(&body).map_err(|error| self.whole.unreadable(&error))?;
+        let frame = Frame::parse(&body).map_err(|error| self.whole.unreadable(&error))?;
         if let Some(error) = error_in(self.provider, &frame, &body) {
             return Err(error);
         }

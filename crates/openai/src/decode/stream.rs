@@ -104,7 +104,7 @@ impl Stream {
             }
             Some(_) => return self.odd("an event that is not a JSON object"),
         }
-        let Ok(frame) = serde_json::from_slice::<Frame<'_>>(data) else {
+        let Ok(frame) = Frame::parse(data) else {
             return self.odd("an event that is not a chunk of an answer");
         };
         if let Some(error) = error_in(self.provider, &frame, data) {
