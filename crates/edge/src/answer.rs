@@ -66,25 +66,20 @@ pub(crate) fn head(
 
 /// Which request this was and what it took: on every response.
 pub(crate) fn counts(headers: &mut HeaderMap, trail: &Trail) {
-    text(headers, REQUEST_ID, trail.id());
-    text(headers, LITELLM_CALL_ID, trail.id());
+    both(headers, [REQUEST_ID, LITELLM_CALL_ID], trail.id());
     if let Some(model) = trail.model() {
         text(headers, LITELLM_MODEL_GROUP, &model);
     }
-    headers.insert(ATTEMPTS, HeaderValue::from(trail.attempts()));
-    let (retries, fallbacks) = (
-        HeaderValue::from(trail.retries()),
-        HeaderValue::from(trail.fallbacks()),
-    );
-    headers.insert(RETRIES, retries.clone());
-    headers.insert(LITELLM_RETRIES, retries);
-    headers.insert(FALLBACKS, fallbacks.clone());
-    headers.insert(LITELLM_FALLBACKS, fallbacks);
+    headers.insert(ATTEMPTS, number(trail.attempts()));
+    let (retries, fallbacks) = (trail.retries() as usize, trail.fallbacks() as usize);
+    headers.insert(RETRIES, number(retries));
+    headers.insert(LITELLM_RETRIES, number(retries));
+    headers.insert(FALLBACKS, number(fallbacks));
+    headers.insert(LITELLM_FALLBACKS, number(fallbacks));
 }
 
 fn served_by(headers: &mut HeaderMap, deployment: &Deployment) {
-    text(headers, DEPLOYMENT, deployment.id());
-    text(headers, LITELLM_MODEL_ID, deployment.id());
+    both(headers, [DEPLOYMENT, LITELLM_MODEL_ID], deployment.id());
     text(headers, PROVIDER, deployment.provider());
     text(headers, MODEL, deployment.model());
     if let Some(region) = deployment.region() {
@@ -96,5 +91,22 @@ fn served_by(headers: &mut HeaderMap, deployment: &Deployment) {
 fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
+    }
+}
+
+/// One value under two names, checked once.
+fn both(headers: &mut HeaderMap, [name, other]: [HeaderName; 2], value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value.clone());
+        headers.insert(other, value);
+    }
+}
+
+/// A count; the usual ones are written already.
+fn number(count: usize) -> HeaderValue {
+    const USUAL: [&str; 4] = ["0", "1", "2", "3"];
+    match USUAL.get(count) {
+        Some(count) => HeaderValue::from_static(count),
+        None => HeaderValue::from(count),
     }
 }
