@@ -9,10 +9,10 @@ mod shared;
 mod upstream;
 
 use backstop_sim::Sim;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use self::support::{Gateway, within};
+use self::support::Gateway;
 
 /// How often the simulator was asked for a model whose name begins like this.
 fn calls(sim: &Sim, model: &str) -> usize {
@@ -38,14 +38,15 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
 /// Waits for the moment that a circuit's log line names: the one thing that is waited for by the clock.
 async fn until(line: &str) {
     let until: Timestamp = field(line, "until").parse().expect("a moment");
-    let left = Timestamp::now().until(until).expect("a near moment");
     // It is written without what is below a millisecond.
-    let left = left.get_milliseconds() + left.get_seconds() * 1000 + 1;
-    sleep(std::time::Duration::from_millis(left.max(0).unsigned_abs())).await;
+    let until = until + SignedDuration::from_millis(1);
+    let left = until.duration_since(Timestamp::now());
+    // None is left of a moment that has passed.
+    sleep(left.try_into().unwrap_or_default()).await;
 }
 
 /// Waits for the line that says that a circuit opened or closed.
 async fn logged(gateway: &Gateway, what: &str, deployment: &str) -> String {
     let deployment = format!("deployment=\"{deployment}\"");
-    within(what, gateway.logged(&["WARN", what, &deployment])).await
+    gateway.logged(&["WARN", what, &deployment]).await
 }

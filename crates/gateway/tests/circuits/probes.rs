@@ -144,8 +144,7 @@ async fn a_probe_that_fails_rests_the_deployment_for_longer() {
     // 200 ms and up to a fifth of jitter, and twice as much; when they are logged they have just begun.
     assert!(
         rest(&opened) <= 240 && rest(&reopened) > 240,
-        "{opened}
-{reopened}"
+        "{opened} then {reopened}"
     );
     until(&reopened).await;
     let succeed = async { upstream.call().await.succeed() };
