@@ -70,6 +70,14 @@ impl Anthropic {
         self
     }
 
+    /// Whether the model goes on with an assistant's message that is not finished: Claude up to 4.5 does.
+    #[must_use]
+    pub fn takes_prefill(&self) -> bool {
+        self.model
+            .as_deref()
+            .is_some_and(|model| rules(model).prefill)
+    }
+
     /// Features to switch on, comma-separated, as `anthropic-beta` names them. Anything that no header can carry is
     /// left out.
     #[must_use]

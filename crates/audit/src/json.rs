@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use backstop_core::{Attempt, Deployment, Skipped, Usage};
+use backstop_core::{Attempt, Deployment, Resume, Skipped, Usage};
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
@@ -37,7 +37,7 @@ impl Serialize for Record {
         json.serialize_field("key_id", &self.key_id.as_deref())?;
         json.serialize_field("budget", &NULL)?;
         json.serialize_field("policy", &NULL)?;
-        json.serialize_field("resumes", &[NULL; 0])?;
+        json.serialize_field("resumes", &Rows(&self.resumes, ResumeRow))?;
         json.serialize_field("attempts", &Rows(&self.attempts, AttemptRow))?;
         json.serialize_field(
             "skipped",
@@ -47,6 +47,25 @@ impl Serialize for Record {
         )?;
         json.serialize_field("notes", &self.notes)?;
         json.serialize_field("detail", &self.detail)?;
+        json.end()
+    }
+}
+
+struct ResumeRow<'a>(&'a Resume);
+
+impl Serialize for ResumeRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let resume = self.0;
+        let mut json = serializer.serialize_struct("Resume", 6)?;
+        json.serialize_field("at_ms", &Millis(resume.at))?;
+        json.serialize_field("delivered_chars", &resume.delivered)?;
+        json.serialize_field(
+            "deployment",
+            &resume.deployment.as_ref().map(|it| &**it.id()),
+        )?;
+        json.serialize_field("mode", &resume.mode)?;
+        json.serialize_field("seam_cut_bytes", &resume.cut)?;
+        json.serialize_field("refused", &resume.refused)?;
         json.end()
     }
 }

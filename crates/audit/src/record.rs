@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backstop_core::{
-    Attempt, Deployment, Failure, FailureKind, Outcome, Skipped, TrailSnapshot, Usage, UsageSource,
+    Attempt, Deployment, Failure, FailureKind, Outcome, Resume, Skipped, TrailSnapshot, Usage,
+    UsageSource,
 };
 use http::StatusCode;
 
@@ -47,6 +48,8 @@ pub struct Record {
     pub attempts: Vec<Attempt>,
     /// The deployments that were passed over without a call, in order.
     pub skipped: Vec<Skipped>,
+    /// The attempts to go on with an answer that broke off, in order.
+    pub resumes: Vec<Resume>,
     /// What else there is to say.
     pub notes: Vec<Cow<'static, str>>,
     /// The failure that the request ended with, in our own words.
@@ -121,6 +124,7 @@ impl Record {
             key_id: trail.key_id,
             attempts: trail.attempts,
             skipped: trail.skipped,
+            resumes: trail.resumes,
             notes: trail.notes,
         }
     }

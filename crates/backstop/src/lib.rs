@@ -6,6 +6,7 @@
 //! ```text
 //!  AuditLayer           one record per request: opened here, closed at the true end
 //!  EdgeLayer            OpenAI's HTTP format ↔ http::Request<Chat>
+//!  ResumeLayer          a stream that breaks after its first token goes on from another deployment
 //!  DeadlineLayer        the time to a first token, for the whole chain
 //!  Fallback             asks one deployment after another, stops at the first committed answer
 //!    │ one small stack per deployment, each layer optional:
@@ -107,6 +108,9 @@ pub use backstop_openai as openai;
 #[cfg(feature = "prime")]
 #[doc(no_inline)]
 pub use backstop_prime as prime;
+#[cfg(feature = "resume")]
+#[doc(no_inline)]
+pub use backstop_resume as resume;
 #[cfg(feature = "retry")]
 #[doc(no_inline)]
 pub use backstop_retry as retry;
@@ -124,6 +128,8 @@ pub use backstop_edge::EdgeLayer;
 pub use backstop_fallback::{Fallback, Target};
 #[cfg(feature = "prime")]
 pub use backstop_prime::PrimeLayer;
+#[cfg(feature = "resume")]
+pub use backstop_resume::ResumeLayer;
 #[cfg(feature = "retry")]
 pub use backstop_retry::RetryPolicy;
 #[cfg(feature = "timeout")]

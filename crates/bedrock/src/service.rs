@@ -72,6 +72,12 @@ impl Bedrock {
         self
     }
 
+    /// Whether the model goes on with an assistant's message that is not finished.
+    #[must_use]
+    pub fn takes_prefill(&self) -> bool {
+        self.rules.prefill
+    }
+
     /// The model's id.
     #[must_use]
     pub fn model(&self) -> &str {

@@ -125,6 +125,26 @@ impl Chunk {
         }
     }
 
+    /// The same event with a comment line directly before its data.
+    #[must_use]
+    pub fn with_comment(self, comment: &str) -> Self {
+        let mut bytes = Vec::with_capacity(comment.len() + 3 + self.bytes.len());
+        bytes.extend_from_slice(b": ");
+        bytes.extend(
+            comment
+                .bytes()
+                .filter(|byte| !matches!(byte, b'\r' | b'\n')),
+        );
+        bytes.push(b'\n');
+        let before = bytes.len();
+        bytes.extend_from_slice(&self.bytes);
+        Self {
+            bytes: bytes.into(),
+            json: self.json.start + before..self.json.end + before,
+            meta: self.meta,
+        }
+    }
+
     /// News for the layers alone.
     #[must_use]
     pub fn silent(meta: Meta) -> Self {
@@ -212,6 +232,13 @@ mod tests {
         let mut read = chunk;
         let all = read.copy_to_bytes(read.remaining());
         assert_eq!((all.len(), read.json()), (10, &b""[..]));
+    }
+
+    #[test]
+    fn a_comment_stands_directly_before_the_data() {
+        let chunk = Chunk::event_of(b"{}", Meta::default()).with_comment("went\non");
+        assert_eq!(chunk.json(), b"{}");
+        assert_eq!(chunk.into_bytes(), ": wenton\ndata: {}\n\n");
     }
 
     #[test]

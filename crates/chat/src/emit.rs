@@ -178,6 +178,12 @@ impl Writer {
         })
     }
 
+    /// A chunk with these choices, as raw JSON: another answer's, under this one's id.
+    #[must_use]
+    pub fn choices(&self, choices: &str, meta: Meta) -> Chunk {
+        Chunk::event(format!("{}{choices}}}\n\n", self.prefix), meta)
+    }
+
     /// Why the answer ends; `terminal` if that proves that it is complete.
     #[must_use]
     pub fn finish(&self, finish: Finish, terminal: bool) -> Chunk {

@@ -28,6 +28,7 @@
 //! # Ok::<(), backstop_chat::InvalidChat>(())
 //! ```
 
+pub mod adopt;
 pub mod answer;
 mod body;
 mod chunk;

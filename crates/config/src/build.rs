@@ -13,17 +13,19 @@ use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
 use backstop::fallback::{InOrder, LeastBusy, Strategy as Pick, Weighted};
 use backstop::openai::{OpenAi, Server};
+use backstop::resume::Resume;
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
     AttemptLayer, BoxError, Chat, ChatService, DeadlineLayer, Deployment, FailureKind, Fallback,
-    IntoTarget, Policy, PrimeLayer, Provider, RetryLayer, RetryPolicy, Target, TimeoutLayer,
+    IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer, RetryLayer, RetryPolicy, Target,
+    TimeoutLayer,
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, ServiceBuilder};
 
-use crate::chain::{self, Chain};
+use crate::chain;
 use crate::circuits::{DeploymentCircuits, Shared, circuits, forget_failures_of_old_key, log};
 use crate::error::ConfigError;
 use crate::live::Table;
@@ -34,8 +36,11 @@ use crate::schema::{
 /// Chooses among the deployments of one order.
 type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
 
+/// The deployments of one model, one after another.
+pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy>>;
+
 /// Everything that answers for one model.
-pub(crate) type Stack = EnforceDeadline<Fallback<ChatService, DynStrategy>>;
+pub(crate) type Stack = Resume<Chain>;
 
 /// A configuration that is sound cannot be run on this machine.
 #[derive(Debug)]
@@ -121,7 +126,7 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
 }
 
 fn stack(
-    chain: &Chain,
+    chain: &chain::Chain,
     config: &Config,
     policy: &Policy,
     targets: &[(Target<ChatService>, DeploymentCircuits)],
@@ -139,7 +144,8 @@ fn stack(
         .map_err(|error| BuildError::new(format!("the model `{}`", chain.model), error))?
         .strategy(strategy)
         .policy(policy.clone());
-    Ok(DeadlineLayer::new(config.router.deadline).layer(fallback))
+    let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
+    Ok(ResumeLayer::with_options(config.router.mid_stream).layer(bounded))
 }
 
 /// The failure table, as the configuration edits it.
@@ -229,6 +235,7 @@ async fn target(
                     .map_err(|error| failed(error.into()))?;
             }
             let dialect = dialect.model(&*config.model);
+            let deployment = deployment.with_prefill(dialect.takes_prefill());
             layers
                 .service(over_http(dialect, base.as_deref(), state)?)
                 .into_target(deployment)
@@ -237,9 +244,9 @@ async fn target(
             let client = bedrock_client(settings, state)
                 .await
                 .map_err(|error| failed(error.into()))?;
-            layers
-                .service(Bedrock::new(&client, &*config.model))
-                .into_target(deployment)
+            let bedrock = Bedrock::new(&client, &*config.model);
+            let deployment = deployment.with_prefill(bedrock.takes_prefill());
+            layers.service(bedrock).into_target(deployment)
         }
     })
 }
@@ -254,17 +261,14 @@ fn over_http<D: Dialect>(
     state: &State,
 ) -> Result<Provider<D, Client>, BuildError> {
     let mut shared = state.client.lock().unwrap_or_else(PoisonError::into_inner);
-    let client = match (&*shared, base) {
-        (Some(client), _) => client.clone(),
+    if let Some(client) = &*shared {
+        return Ok(Provider::new(dialect, client.clone()));
+    }
+    let client = match (Client::new(), base) {
+        (Ok(client), _) => shared.insert(client).clone(),
         // Plain HTTP needs no certificates, and a machine that has none should do for it.
-        (None, Some(base)) if base.starts_with("http://") => {
-            Client::new().unwrap_or_else(|_| Client::plain_http())
-        }
-        (None, _) => {
-            let client =
-                Client::new().map_err(|error| BuildError::new("the HTTP client", error))?;
-            shared.insert(client).clone()
-        }
+        (Err(_), Some(base)) if base.starts_with("http://") => Client::plain_http(),
+        (Err(error), _) => return Err(BuildError::new("the HTTP client", error)),
     };
     Ok(Provider::new(dialect, client))
 }

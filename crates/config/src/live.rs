@@ -6,13 +6,15 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use backstop::cooldown::Circuits;
+use backstop::resume::ResumeBody;
 use backstop::{Body, BoxError, Chat, Failure, FailureKind};
 use backstop_core::Reach;
-use futures_util::future::Either;
+use futures_util::TryFutureExt;
+use futures_util::future::{Either, MapOk};
 use http::{Request, Response};
 use tower::Service;
 
-use crate::build::{self, BuildError, Stack, State};
+use crate::build::{self, BuildError, Chain, Stack, State};
 use crate::circuits::DeploymentCircuits;
 use crate::error::nearest;
 use crate::schema::Config;
@@ -95,8 +97,13 @@ impl Live {
 }
 
 /// The future of [`Live`].
-pub type LiveFuture =
-    Either<Ready<Result<Response<Body>, BoxError>>, <Stack as Service<Request<Chat>>>::Future>;
+pub type LiveFuture = Either<
+    Ready<Result<Response<Body>, BoxError>>,
+    MapOk<
+        <Stack as Service<Request<Chat>>>::Future,
+        fn(Response<ResumeBody<Chain, Body>>) -> Response<Body>,
+    >,
+>;
 
 impl Service<Request<Chat>> for Live {
     type Response = Response<Body>;
@@ -111,12 +118,17 @@ impl Service<Request<Chat>> for Live {
         let table = self.table.load();
         match table.models.get(request.body().model()) {
             // A chain is always ready, and cheap to clone.
-            Some((stack, _)) => Either::Right(stack.clone().call(request)),
+            Some((stack, _)) => Either::Right(stack.clone().call(request).map_ok(erase)),
             None => Either::Left(ready(Err(
                 unknown(request.body().model(), &table.names).into()
             ))),
         }
     }
+}
+
+/// The body's own type holds the whole chain's, which no server's task need know.
+fn erase(response: Response<ResumeBody<Chain, Body>>) -> Response<Body> {
+    response.map(Body::new)
 }
 
 fn unknown(model: &str, names: &[Arc<str>]) -> Failure {

@@ -189,6 +189,23 @@ impl<'a> Section<'a> {
         choose(key, &word, place, choices).map(Some)
     }
 
+    /// One word of a closed set, or `false` for none of them.
+    pub(crate) fn choice_or_off<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        off: T,
+    ) -> Result<Option<T>, ConfigError> {
+        let is_off = |(entry, node): &(Key, Node)| {
+            entry.name == key && matches!(node.value, Value::Bool(false))
+        };
+        if self.entries.iter().any(is_off) {
+            self.take(key);
+            return Ok(Some(off));
+        }
+        self.choice(key, choices)
+    }
+
     pub(crate) fn list(
         &mut self,
         key: &'static str,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use backstop::resume::ResumeOptions;
+
 use crate::error::Place;
 
 /// A validated configuration.
@@ -100,6 +102,7 @@ pub(crate) struct Router {
     pub(crate) default_fallbacks: Vec<Named>,
     pub(crate) cooldown_time: Duration,
     pub(crate) allowed_fails: u32,
+    pub(crate) mid_stream: ResumeOptions,
 }
 
 impl Default for Router {
@@ -122,6 +125,8 @@ impl Default for Router {
             default_fallbacks: Vec::new(),
             cooldown_time: Duration::from_secs(60),
             allowed_fails: 3,
+            // An answer that is not interrupted is what a gateway is for.
+            mid_stream: ResumeOptions::new().prompted(true).hold_tool_calls(true),
         }
     }
 }

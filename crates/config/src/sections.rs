@@ -137,11 +137,7 @@ fn deployment(
 
 fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
     section.refuse(
-        &[
-            "mid_stream",
-            "context_window_fallbacks",
-            "content_policy_fallbacks",
-        ],
+        &["context_window_fallbacks", "content_policy_fallbacks"],
         LATER,
     )?;
     if let Some((word, place)) = section.text("routing_strategy")? {
@@ -205,7 +201,35 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
             &[("next", AuthError::Next), ("surface", AuthError::Surface)],
         )?,
     );
+    if let Some(section) = section.section("mid_stream")? {
+        mid_stream(section, router)?;
+    }
     fallbacks(&mut section, router)?;
+    section.finish()
+}
+
+fn mid_stream(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
+    let mut options = router.mid_stream;
+    if let Some(prefill) = section.flag("prefill")? {
+        options = options.prefill(prefill);
+    }
+    if let Some(replay) = section.flag("replay")? {
+        options = options.replay(replay);
+    }
+    let choices = [("verified", (true, false)), ("lenient", (true, true))];
+    if let Some((prompted, lenient)) = section.choice_or_off("prompt", &choices, (false, false))? {
+        options = options.prompted(prompted).lenient(lenient);
+    }
+    if let Some(times) = section.count("max_resumes")? {
+        options = options.max_resumes(times);
+    }
+    if let Some(deadline) = section.positive_seconds("deadline")? {
+        options = options.deadline(deadline);
+    }
+    if let Some(hold) = section.flag("hold_tool_calls")? {
+        options = options.hold_tool_calls(hold);
+    }
+    router.mid_stream = options;
     section.finish()
 }
 

@@ -231,8 +231,12 @@ fn in_the_router_settings() {
             "b.yaml:7:13: `deadline` must be a number of seconds, 0 or more",
         ),
         (
-            "mid_stream: {prefill: true}",
-            "b.yaml:7:3: `mid_stream` in `router_settings` is not supported yet; remove the key",
+            "mid_stream: {prompt: maybe}",
+            "b.yaml:7:24: `maybe` is not a value of `prompt`, which takes verified, lenient",
+        ),
+        (
+            "mid_stream: {prefil: true}",
+            "b.yaml:7:16: unknown key `prefil` in `mid_stream`; did you mean `prefill`?",
         ),
     ] {
         assert_eq!(error(&router(rest)), expected, "{rest}");

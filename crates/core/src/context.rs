@@ -115,6 +115,42 @@ impl Position {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastResort;
 
+/// In a request's extensions: it asks for the rest of an answer that broke off.
+///
+/// A fallback asks the deployments that can go on most exactly first, then those of the same model, then the others
+/// in their usual order; the ones that broke come last.
+#[derive(Clone, Debug)]
+pub struct Continuing {
+    model: std::sync::Arc<str>,
+    broken: Vec<std::sync::Arc<str>>,
+}
+
+impl Continuing {
+    /// For the rest of an answer by `model`, which the deployments `broken` have failed to give.
+    #[must_use]
+    pub fn new(
+        model: impl Into<std::sync::Arc<str>>,
+        broken: impl IntoIterator<Item = std::sync::Arc<str>>,
+    ) -> Self {
+        Self {
+            model: model.into(),
+            broken: broken.into_iter().collect(),
+        }
+    }
+
+    /// The model that began the answer.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether `deployment` broke while it answered.
+    #[must_use]
+    pub fn is_broken(&self, deployment: &str) -> bool {
+        self.broken.iter().any(|broken| **broken == *deployment)
+    }
+}
+
 /// The provider's own id of a request that it answered, in the response's extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamId(pub std::sync::Arc<str>);

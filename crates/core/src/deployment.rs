@@ -9,6 +9,7 @@ pub struct Deployment {
     region: Option<Arc<str>>,
     window: Option<u64>,
     weight: u32,
+    prefill: bool,
 }
 
 impl Deployment {
@@ -23,6 +24,7 @@ impl Deployment {
             region: None,
             window: None,
             weight: 1,
+            prefill: false,
         }
     }
 
@@ -61,6 +63,13 @@ impl Deployment {
         self
     }
 
+    /// Sets whether it goes on exactly with an assistant's message that is not finished.
+    #[must_use]
+    pub fn with_prefill(mut self, prefill: bool) -> Self {
+        self.prefill = prefill;
+        self
+    }
+
     /// Its name for operators, unique in a configuration.
     #[must_use]
     pub fn id(&self) -> &Arc<str> {
@@ -89,6 +98,12 @@ impl Deployment {
     #[must_use]
     pub const fn window(&self) -> Option<u64> {
         self.window
+    }
+
+    /// Whether it goes on exactly with an assistant's message that is not finished.
+    #[must_use]
+    pub const fn prefill(&self) -> bool {
+        self.prefill
     }
 
     /// The share of traffic under a weighted strategy.

@@ -4,7 +4,7 @@
 //!   ours carries one in its [`source`](std::error::Error::source) chain, where [`failure_of`] finds it.
 //! - [`Policy`]: those three answers as a table that can be edited.
 //! - [`Classify`]: the same question for responses that are failures by status.
-//! - [`Deadline`], [`Position`], [`LastResort`]: what travels in a request's [`http::Extensions`].
+//! - [`Deadline`], [`Position`], [`LastResort`], [`Continuing`]: what travels in a request's [`http::Extensions`].
 //! - [`Exhausted`]: the error of a whole plan of deployments.
 //! - [`Trail`]: what happened to one request: each attempt, each deployment passed over.
 //! - [`Tracked`], [`Watch`] and [`Track`]: how an obligation moves from a response future into its body.
@@ -39,13 +39,15 @@ pub mod wall;
 pub use self::ask::{Ask, Frame};
 pub use self::body::{OnBody, OnResponse, Settle, Track, Tracked, Watch};
 pub use self::classify::{ByStatus, Classify, Failures};
-pub use self::context::{Deadline, HasExtensions, LastResort, Position, UpstreamId};
+pub use self::context::{Continuing, Deadline, HasExtensions, LastResort, Position, UpstreamId};
 pub use self::deployment::Deployment;
 pub use self::exhausted::Exhausted;
 pub use self::failure::{Failure, FailureKind, Ineligible, Reach, failure_of};
 pub use self::observe::Observe;
 pub use self::policy::{Again, Blame, Next, Policy, Row};
-pub use self::trail::{Attempt, AttemptHandle, Decision, Outcome, Skipped, Trail, TrailSnapshot};
+pub use self::trail::{
+    Attempt, AttemptHandle, Decision, Outcome, Resume, Skipped, Trail, TrailSnapshot,
+};
 pub use self::usage::{Usage, UsageSource};
 
 /// Any error, as tower's own layers spell it.

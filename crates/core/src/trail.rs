@@ -10,7 +10,7 @@ use http::Extensions;
 use tokio::time::Instant;
 
 pub use self::attempt::AttemptHandle;
-pub use self::record::{Attempt, Decision, Outcome, Skipped, TrailSnapshot};
+pub use self::record::{Attempt, Decision, Outcome, Resume, Skipped, TrailSnapshot};
 use crate::{Deployment, Failure, FailureKind, wall};
 
 /// What happened to one request, written by the layers that it passes and read by whoever reports it.
@@ -57,6 +57,7 @@ struct Record {
     outcome: Option<Outcome>,
     attempts: Vec<Attempt>,
     skipped: Vec<Skipped>,
+    resumes: Vec<Resume>,
     notes: Vec<Cow<'static, str>>,
     retries: u32,
     fallbacks: u32,
@@ -200,6 +201,46 @@ impl Trail {
         self.state().decide(Decision::Surface);
     }
 
+    /// Records that the answer broke off after so many characters, and that its rest is asked for.
+    ///
+    /// How the request ends is open again: a layer below may have said already that it failed.
+    pub fn resume(&self, delivered: usize) {
+        let at = Instant::now().saturating_duration_since(self.0.started);
+        let mut state = self.state();
+        state.decide(Decision::Resume);
+        state.record.outcome = None;
+        state.record.resumes.push(Resume {
+            at,
+            delivered,
+            deployment: None,
+            mode: None,
+            cut: None,
+            refused: None,
+        });
+    }
+
+    /// Records who goes on with the answer, how, and where the texts meet.
+    pub fn resumed(&self, mode: &'static str, cut: usize) {
+        let mut state = self.state();
+        state.record.outcome = None;
+        let deployment = state.record.attempts.last();
+        let deployment = deployment.map(|attempt| Arc::clone(&attempt.deployment));
+        if let Some(resume) = state.record.resumes.last_mut() {
+            resume.deployment = deployment;
+            resume.mode = Some(mode);
+            resume.cut = Some(cut);
+        }
+    }
+
+    /// Records why the answer does not go on. How the request ends is for whoever tells the caller.
+    pub fn not_resumed(&self, why: impl Into<Cow<'static, str>>) {
+        let mut state = self.state();
+        state.record.outcome = None;
+        if let Some(resume) = state.record.resumes.last_mut() {
+            resume.refused = Some(why.into());
+        }
+    }
+
     /// Says how the request ended. The first to say so knows best.
     pub fn end(&self, outcome: Outcome) {
         self.state().record.outcome.get_or_insert(outcome);
@@ -294,6 +335,7 @@ impl Record {
             outcome,
             attempts,
             skipped,
+            resumes,
             notes,
             retries,
             fallbacks,
@@ -308,6 +350,7 @@ impl Record {
             outcome,
             attempts,
             skipped,
+            resumes,
             notes,
             retries,
             fallbacks,

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::vec;
 
 use backstop_core::{
-    BoxError, Classify, Deadline, Deployment, Exhausted, Failure, FailureKind, HasExtensions,
-    Ineligible, LastResort, Next, Observe, Outcome, Position, Reach, Trail,
+    BoxError, Classify, Continuing, Deadline, Deployment, Exhausted, Failure, FailureKind,
+    HasExtensions, Ineligible, LastResort, Next, Observe, Outcome, Position, Reach, Trail,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -19,6 +19,8 @@ pub(crate) struct Plan<S, P, C, O, Req> {
     request: Option<Req>,
     trail: Trail,
     deadline: Option<Deadline>,
+    /// Whether this is the rest of an answer, and who could not give it.
+    continuing: Option<Continuing>,
     turns: Turns,
     /// Whose turn it is.
     current: usize,
@@ -46,6 +48,7 @@ impl<S, P, C, O, Req: HasExtensions> Plan<S, P, C, O, Req> {
         Self {
             trail: Trail::of_or_start(extensions),
             deadline: extensions.get().copied(),
+            continuing: extensions.get().cloned(),
             fallback,
             request: Some(request),
             turns: Turns::default(),
@@ -171,7 +174,10 @@ where
                 .request
                 .as_ref()
                 .expect("only the last turn takes the request");
-            let picked = self.fallback.strategy.pick(request, candidates);
+            let picked = match &self.continuing {
+                Some(continuing) => Some(candidates.fittest(continuing)),
+                None => self.fallback.strategy.pick(request, candidates),
+            };
             let index = picked.unwrap_or(candidates.first()).index();
             self.turns.take(index);
             return Some(index);

@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use backstop_core::Continuing;
+
 use crate::Candidate;
 
 /// Picks who is asked next, among the targets of one tier that have not had their turn.
@@ -67,10 +69,50 @@ impl<'a> Candidates<'a> {
             .filter(|candidate| !turns.is_taken(candidate.index()))
     }
 
+    /// Who is to go on with an answer, of all tiers: the one that does so most exactly, then one of the same model,
+    /// then the next in the chain; those that broke come last.
+    pub(crate) fn fittest(self, continuing: &Continuing) -> &'a Candidate {
+        let rank = |candidate: &Candidate| {
+            let deployment = candidate.deployment();
+            (
+                continuing.is_broken(deployment.id()),
+                !deployment.prefill(),
+                !is_same_model(deployment.model(), continuing.model()),
+            )
+        };
+        let left = self
+            .all
+            .iter()
+            .filter(|candidate| !self.turns.is_taken(candidate.index()));
+        left.min_by_key(|candidate| rank(candidate))
+            .unwrap_or(self.first)
+    }
+
     /// Whether this is the first pick for its request.
     #[must_use]
     pub fn is_first_pick(self) -> bool {
         self.turns.taken() == 0
+    }
+}
+
+/// Whether two providers' names mean one model.
+fn is_same_model(one: &str, other: &str) -> bool {
+    !one.is_empty() && bare(one) == bare(other)
+}
+
+/// A model's name without what Bedrock puts around it (`us.anthropic.` and `-v1:0`) and without its date.
+fn bare(model: &str) -> &str {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = model
+        .rsplit_once("anthropic.")
+        .map_or(model, |(_, name)| name);
+    let name = match name.rsplit_once("-v") {
+        Some((name, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => name,
+        _ => name,
+    };
+    match name.rsplit_once('-') {
+        Some((name, date)) if date.len() == 8 && digits(date) => name,
+        _ => name,
     }
 }
 

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 use tokio::time::timeout;
 
 pub use self::error::{Unfinished, Unwritable};
-use self::queue::{Entry, Queue};
+use self::queue::{Hold, Queue};
 pub use self::settings::{JsonLinesBuilder, Mode, OnFailure};
 use crate::{AuditUnavailable, Record, Reserve, Sink, Slot};
 
@@ -230,9 +231,19 @@ impl Slot for JsonLinesSlot {
             }
             Mode::Group | Mode::Async => (None, None),
         };
-        sink.0.queue.push(Entry::new(record, permit, ack));
+        sink.0.queue.push(&line(&record), Hold::new(permit, ack));
         Written(written)
     }
+}
+
+/// A value as a line of its own.
+fn line(value: &impl Serialize) -> Vec<u8> {
+    // Longer than most records.
+    let mut line = Vec::with_capacity(2048);
+    serde_json::to_writer(&mut line, value)
+        .expect("memory takes every byte, and records have no keys but their names");
+    line.push(b'\n');
+    line
 }
 
 /// Resolves in [`Mode::Sync`] when the record is durable or has been given up, in other modes at once.

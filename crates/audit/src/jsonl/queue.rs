@@ -5,29 +5,46 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::Record;
-
 /// As many records are written without waiting for more.
 const FULL: usize = 256;
 
-/// A record on its way. Letting go of it gives its slot back, and wakes whoever waits for it.
-pub(super) struct Entry {
-    pub(super) record: Record,
+/// What a record holds until it is durable. Letting go of it gives its slot back, and wakes whoever waits for it.
+pub(super) struct Hold {
     _slot: OwnedSemaphorePermit,
     _ack: Option<oneshot::Sender<()>>,
 }
 
-impl Entry {
-    pub(super) fn new(
-        record: Record,
-        slot: OwnedSemaphorePermit,
-        ack: Option<oneshot::Sender<()>>,
-    ) -> Self {
+impl Hold {
+    pub(super) fn new(slot: OwnedSemaphorePermit, ack: Option<oneshot::Sender<()>>) -> Self {
         Self {
-            record,
             _slot: slot,
             _ack: ack,
         }
+    }
+}
+
+/// Records on their way, as they are written.
+///
+/// They become lines where they were made. As values they would be read, and freed, by a thread that has nothing of
+/// them in its cache.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<u8>,
+    holds: Vec<Hold>,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.holds.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.lines.clear();
+        self.holds.clear();
     }
 }
 
@@ -43,21 +60,22 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    entries: Vec<Entry>,
+    batch: Batch,
     hurry: bool,
     closed: bool,
 }
 
 impl Queue {
     /// Leaves a record for the writer; after the end it is lost.
-    pub(super) fn push(&self, entry: Entry) {
+    pub(super) fn push(&self, line: &[u8], hold: Hold) {
         let mut state = self.state();
         if state.closed {
             drop(state);
             return self.lose(1);
         }
-        state.entries.push(entry);
-        let waiting = state.entries.len();
+        state.batch.lines.extend_from_slice(line);
+        state.batch.holds.push(hold);
+        let waiting = state.batch.len();
         drop(state);
         if waiting == 1 || waiting == FULL {
             self.wake.notify_one();
@@ -67,14 +85,9 @@ impl Queue {
     /// Waits for records, then for `window` or until there are many, and moves all of them to the empty `batch`.
     ///
     /// Where `idle` is given, it comes back without any after that time. False means that there are no more.
-    pub(super) fn take(
-        &self,
-        batch: &mut Vec<Entry>,
-        window: Duration,
-        idle: Option<Duration>,
-    ) -> bool {
+    pub(super) fn take(&self, batch: &mut Batch, window: Duration, idle: Option<Duration>) -> bool {
         let mut state = self.state();
-        let nothing = |state: &mut State| state.entries.is_empty() && !state.closed;
+        let nothing = |state: &mut State| state.batch.is_empty() && !state.closed;
         state = match idle {
             None => self
                 .wake
@@ -82,13 +95,13 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner),
             Some(idle) => self.wait_at_most(idle, state, nothing),
         };
-        if state.entries.is_empty() {
+        if state.batch.is_empty() {
             return !state.closed;
         }
         state = self.wait_at_most(window, state, |state| {
-            state.entries.len() < FULL && !state.hurry && !state.closed
+            state.batch.len() < FULL && !state.hurry && !state.closed
         });
-        std::mem::swap(batch, &mut state.entries);
+        std::mem::swap(batch, &mut state.batch);
         true
     }
 
@@ -114,7 +127,7 @@ impl Queue {
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         state.closed = true;
-        let left = std::mem::take(&mut state.entries);
+        let left = std::mem::take(&mut state.batch);
         drop(state);
         self.lose(left.len());
     }

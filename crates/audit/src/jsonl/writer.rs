@@ -7,9 +7,9 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use super::queue::{Entry, Queue};
+use super::queue::{Batch, Queue};
 use super::segment::{Directory, Segment};
-use super::{JsonLinesBuilder, Mode, OnFailure};
+use super::{JsonLinesBuilder, Mode, OnFailure, line};
 use crate::json::Moment;
 
 /// The one who writes. It owns the files and runs on a thread of its own until the queue is closed and empty.
@@ -24,7 +24,6 @@ pub(super) struct Writer<D: Directory> {
     window: Duration,
     probe: Duration,
     segment_bytes: u64,
-    lines: Vec<u8>,
     /// How many lost records have been told of.
     told: u64,
     down: Option<Down>,
@@ -80,7 +79,6 @@ impl<D: Directory> Writer<D> {
             },
             probe: settings.probe,
             segment_bytes: settings.segment_bytes,
-            lines: Vec::new(),
             told: 0,
             down: None,
         };
@@ -89,7 +87,7 @@ impl<D: Directory> Writer<D> {
     }
 
     pub(super) fn run(mut self) {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             let idle = self.down.map(|_| self.probe);
             if !self.queue.take(&mut batch, self.window, idle) {
@@ -102,7 +100,7 @@ impl<D: Directory> Writer<D> {
     }
 
     /// Writes `batch`, or, while that is impossible, does what the settings say.
-    fn record(&mut self, batch: &[Entry]) {
+    fn record(&mut self, batch: &Batch) {
         if self.on_failure == OnFailure::Degrade && self.rests() {
             return self.queue.lose(batch.len());
         }
@@ -124,35 +122,28 @@ impl<D: Directory> Writer<D> {
     }
 
     /// Makes a record of `batch`, and of what was lost before it, durable.
-    fn commit(&mut self, batch: &[Entry]) -> io::Result<()> {
+    fn commit(&mut self, batch: &Batch) -> io::Result<()> {
         let lost = self.queue.lost();
-        self.lines.clear();
         if lost > self.told {
-            self.line(&Gap {
+            let mut lines = line(&Gap {
                 dropped: lost - self.told,
                 since: self.down.map(|down| down.since),
                 until: wall::now(),
             });
+            lines.extend_from_slice(&batch.lines);
+            self.append(&lines)?;
+        } else {
+            self.append(&batch.lines)?;
         }
-        for entry in batch {
-            self.line(&entry.record);
-        }
-        self.append()?;
         self.told = lost;
         Ok(())
     }
 
-    fn line(&mut self, line: &impl Serialize) {
-        serde_json::to_writer(&mut self.lines, line)
-            .expect("memory takes every byte, and records have no keys but their names");
-        self.lines.push(b'\n');
-    }
-
     /// Appends the lines to the segment; if it fails, to a new one. After a failed sync nobody knows what a
     /// segment holds, and a second sync would report success without having written.
-    fn append(&mut self) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if let Some(mut segment) = self.segment.take() {
-            match segment.write(&self.lines) {
+            match segment.write(lines) {
                 Ok(()) => {
                     self.keep(segment);
                     return Ok(());
@@ -164,7 +155,7 @@ impl<D: Directory> Writer<D> {
             }
         }
         let mut segment = self.next_segment()?;
-        match segment.write(&self.lines) {
+        match segment.write(lines) {
             Ok(()) => {
                 self.keep(segment);
                 Ok(())
@@ -215,7 +206,7 @@ impl<D: Directory> Writer<D> {
     }
 
     fn finish(&mut self) {
-        if self.queue.lost() > self.told && self.commit(&[]).is_err() {
+        if self.queue.lost() > self.told && self.commit(&Batch::default()).is_err() {
             let lost = self.queue.lost() - self.told;
             tracing::error!(lost, "audit records were lost");
         }

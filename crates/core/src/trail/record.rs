@@ -52,6 +52,8 @@ pub enum Decision {
     Fallback,
     /// The caller gets the failure.
     Surface,
+    /// The answer broke off, and its rest is asked for.
+    Resume,
 }
 
 impl Decision {
@@ -63,6 +65,7 @@ impl Decision {
             Self::Retry => "retry",
             Self::Fallback => "fallback",
             Self::Surface => "surface",
+            Self::Resume => "resume",
         }
     }
 }
@@ -81,6 +84,24 @@ pub struct Skipped {
     pub back_in: Option<Duration>,
     /// When it was passed over, from the start of the request.
     pub at: Duration,
+}
+
+/// An attempt to go on with an answer that broke off.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Resume {
+    /// When it was begun, from the start of the request.
+    pub at: Duration,
+    /// How many characters the caller had by then.
+    pub delivered: usize,
+    /// Who went on, once somebody did.
+    pub deployment: Option<Arc<Deployment>>,
+    /// How: `prefill`, `replay`, `prompted`.
+    pub mode: Option<&'static str>,
+    /// Where the two texts met: so many bytes of the second were there already.
+    pub cut: Option<usize>,
+    /// Why nobody did, or it could not be placed.
+    pub refused: Option<Cow<'static, str>>,
 }
 
 /// How the whole request ended.
@@ -164,6 +185,8 @@ pub struct TrailSnapshot {
     pub attempts: Vec<Attempt>,
     /// The deployments that were passed over, in order.
     pub skipped: Vec<Skipped>,
+    /// The attempts to go on with an answer that broke off, in order.
+    pub resumes: Vec<Resume>,
     /// What else there is to say.
     pub notes: Vec<Cow<'static, str>>,
     /// Attempts repeated on the same deployment.

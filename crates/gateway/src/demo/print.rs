@@ -164,7 +164,18 @@ fn rows(record: &Value) -> Vec<(String, String)> {
         );
         (text(&row["deployment"]), what)
     });
-    skipped.chain(attempts).collect()
+    let resumes = list("resumes").into_iter().map(|row| {
+        let delivered = row["delivered_chars"].as_u64().unwrap_or_default();
+        let how = match row["refused"].as_str() {
+            Some(why) => format!("cut after {delivered} characters: {why}"),
+            None => format!(
+                "went on after {delivered} characters: {}",
+                text(&row["mode"])
+            ),
+        };
+        (text(&row["deployment"]), how)
+    });
+    skipped.chain(attempts).chain(resumes).collect()
 }
 
 fn shorten(text: &str) -> String {

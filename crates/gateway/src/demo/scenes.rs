@@ -20,13 +20,15 @@ pub(super) struct Scene {
 pub(super) enum Expected {
     /// A whole answer by this provider, after so many attempts.
     Answer { by: &'static str, attempts: u32 },
+    /// A whole stream of two parts, with the known text byte for byte.
+    Resumed,
     /// A stream that says that it broke, and does not look complete.
     BrokenStream,
     /// 503, and when to come back.
     Exhausted,
 }
 
-use Expected::{Answer, BrokenStream, Exhausted};
+use Expected::{Answer, BrokenStream, Exhausted, Resumed};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
@@ -170,8 +172,15 @@ pub(super) const SCENES: &[Scene] = &[
         ],
     },
     Scene {
-        title: "OpenAI's stream is cut after the fifth token: said plainly, never a silent end",
+        title: "OpenAI's stream is cut after the fifth token: Anthropic goes on, and the client sees one answer",
         outages: &[(OpenAi, "cut=5")],
+        times: 0,
+        stream: true,
+        visits: &[Resumed],
+    },
+    Scene {
+        title: "OpenAI's stream is cut, and nobody can go on: said plainly, never a silent end",
+        outages: &[(OpenAi, "cut=5"), (Anthropic, "529"), (Bedrock, "503")],
         times: 0,
         stream: true,
         visits: &[BrokenStream],
@@ -205,6 +214,12 @@ impl Expected {
                     && visit.served_by.as_deref() == Some(by)
                     && visit.attempts == *attempts
             }
+            Resumed => {
+                visit.is_complete
+                    && visit.error.is_none()
+                    && visit.text == backstop_sim::text("gpt-4o")
+                    && visit.record["resumes"][0]["mode"].is_string()
+            }
             BrokenStream => visit.status == 200 && !visit.is_complete && visit.error.is_some(),
             Exhausted => {
                 visit.status == 503 && visit.error.as_deref() == Some("all_deployments_failed")
@@ -217,6 +232,7 @@ impl Expected {
             Answer { by, attempts } => {
                 format!("expected a whole answer by {by} after {attempts} attempts")
             }
+            Resumed => "expected the whole answer, in two parts".to_owned(),
             BrokenStream => "expected a stream that says that it broke".to_owned(),
             Exhausted => "expected 503 all_deployments_failed".to_owned(),
         }

@@ -1,0 +1,62 @@
+use std::task::{Context, Poll};
+
+use backstop_chat::{Chat, Chunk};
+use backstop_core::BoxError;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::ResumeOptions;
+use crate::body::{ResumeBody, State};
+use crate::future::ResponseFuture;
+
+/// The service of [`ResumeLayer`](crate::ResumeLayer). See the [crate docs](crate).
+#[derive(Clone, Debug)]
+pub struct Resume<S> {
+    inner: S,
+    options: ResumeOptions,
+}
+
+impl<S> Resume<S> {
+    pub(crate) const fn new(inner: S, options: ResumeOptions) -> Self {
+        Self { inner, options }
+    }
+
+    /// The service within.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service within, to change.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Gives the service within back.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B> Service<Request<Chat>> for Resume<S>
+where
+    S: Service<Request<Chat>, Response = Response<B>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Chunk>,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResumeBody<S, B>>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Chat>) -> Self::Future {
+        let options = request.extensions().get().copied().unwrap_or(self.options);
+        // The clone that is kept is readied when it is needed, if ever.
+        let state = State::new(&self.inner, &request, options);
+        ResponseFuture::new(self.inner.call(request), state)
+    }
+}
