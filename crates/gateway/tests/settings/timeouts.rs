@@ -87,7 +87,12 @@ async fn stream_timeout_ends_a_stream_that_stalls_with_a_typed_error() {
         );
         let record = gateway.record(stream.request_id()).await;
         assert_eq!(record["outcome"], "upstream_error");
-        assert_eq!(each(&record, "result"), ["timeout"]);
+        // Whoever else was to go on with it stalled as well.
+        let results = each(&record, "result");
+        assert!(
+            results.iter().all(|result| *result == "timeout"),
+            "{record}"
+        );
     }
 }
 
