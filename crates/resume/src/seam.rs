@@ -62,24 +62,26 @@ fn replayed(delivered: &str, leg: &str, ended: bool) -> Join {
 /// a few words of its own.
 fn quoted(delivered: &str, leg: &str, ended: bool, lenient: bool) -> Join {
     let text = delivered.trim_end();
-    let start = leg.len() - leg.trim_start().len();
-    let begun = &leg[start..];
-    if begun.is_empty() && !ended {
+    let anchor = anchor(delivered);
+    let space = leg.len() - leg.trim_start().len();
+    if space == leg.len() && !ended {
         return Join::Undecided;
     }
-    // As it was asked: this place is the surest where the text repeats itself.
-    let anchor = anchor(delivered);
-    match standing(anchor, begun, ended) {
-        Standing::Whole => return behind_space(delivered, leg, start + anchor.len(), ended),
-        Standing::Open => return Join::Undecided,
-        Standing::No => {}
-    }
-    // The earliest place in the delivered text from which on the leg repeats it to the end.
-    for at in starts(text, begun) {
-        match standing(&text[at..], begun, ended) {
-            Standing::Whole => return behind_space(delivered, leg, start + text.len() - at, ended),
-            Standing::Open => return Join::Undecided,
-            Standing::No => {}
+    // As it stands, or behind white space of its own.
+    for start in std::iter::once(0).chain((space > 0).then_some(space)) {
+        let begun = &leg[start..];
+        // As it was asked, which is the surest place where the text repeats itself; then the earliest place in the
+        // delivered text from which on the leg repeats it to the end.
+        let asked = (anchor.chars().nth(SURE - 1).is_some() || anchor == text)
+            .then(|| text.len() - anchor.len());
+        for at in asked.into_iter().chain(starts(text, begun)) {
+            match standing(&text[at..], begun, ended) {
+                Standing::Whole => {
+                    return behind_space(delivered, leg, start + text.len() - at, ended);
+                }
+                Standing::Open => return Join::Undecided,
+                Standing::No => {}
+            }
         }
     }
     // The quotation behind a few words that nobody asked for.

@@ -53,8 +53,9 @@ async fn at_any_byte(provider: Provider, stream: bool) {
     };
     let pairs: Vec<_> = (0..LANES).map(lane).collect();
     let deployments: Vec<_> = pairs.iter().flat_map(Pair::deployments).collect();
-    // Circuits would open, and records that are waited for would take their time.
-    let more = "router_settings: {cooldown_time: 0}\naudit: {mode: async}";
+    // Circuits would open, another one would go on, and records that are waited for would take their time.
+    let more =
+        "router_settings: {cooldown_time: 0, mid_stream: {max_resumes: 0}}\naudit: {mode: async}";
     let gateway = Gateway::start(&sim, &config(&deployments, more)).await;
     let lanes = pairs.iter().enumerate();
     let lanes = lanes.map(|(lane, pair)| resets(&sim, &gateway, pair, stream, lane));
