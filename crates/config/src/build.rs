@@ -17,16 +17,18 @@ use backstop::resume::Resume;
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
-    AttemptLayer, BoxError, Chat, ChatService, DeadlineLayer, Deployment, FailureKind, Fallback,
-    IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer, RetryLayer, RetryPolicy, Target,
-    TimeoutLayer,
+    AttemptLayer, BoxError, Chat, ChatService, DeadlineLayer, Deployment, FailureKind, Failures,
+    Fallback, IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer, RetryLayer, RetryPolicy,
+    Target, TimeoutLayer,
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use tower::{Layer, ServiceBuilder};
 
 use crate::chain;
-use crate::circuits::{DeploymentCircuits, Shared, circuits, forget_failures_of_old_key, log};
+use crate::circuits::{
+    DeploymentCircuits, RejectedKeys, Shared, circuits, forget_failures_of_old_key, log,
+};
 use crate::error::ConfigError;
 use crate::live::Table;
 use crate::schema::{
@@ -37,7 +39,7 @@ use crate::schema::{
 type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
 
 /// The deployments of one model, one after another.
-pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy>>;
+pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy, Failures, RejectedKeys>>;
 
 /// Everything that answers for one model.
 pub(crate) type Stack = Resume<Chain>;
@@ -143,7 +145,10 @@ fn stack(
     let fallback = Fallback::new(steps)
         .map_err(|error| BuildError::new(format!("the model `{}`", chain.model), error))?
         .strategy(strategy)
-        .policy(policy.clone());
+        .policy(policy.clone())
+        .observe(RejectedKeys {
+            tell: config.router.cooldown_time.is_zero(),
+        });
     let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
     Ok(ResumeLayer::with_options(config.router.mid_stream).layer(bounded))
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use backstop::cooldown::{Circuit, CooldownConfig, Event};
-use backstop::{CooldownLayer, Policy};
+use backstop::core::Observe;
+use backstop::{CooldownLayer, FailureKind, Policy};
 use secrecy::ExposeSecret;
 
 use crate::build::State;
@@ -28,6 +29,27 @@ pub(crate) fn log(event: &Event<'_>) {
             tracing::warn!(deployment = circuit, cause = %cause, kind = cause.kind().as_str(), until, "circuit closed");
         }
         _ => {}
+    }
+}
+
+/// Tells an operator of a rejected key where no circuit does, because circuits are turned off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RejectedKeys {
+    pub(crate) tell: bool,
+}
+
+impl Observe<backstop::fallback::Event<'_>> for RejectedKeys {
+    fn observe(&self, event: &backstop::fallback::Event<'_>) {
+        if let backstop::fallback::Event::Failed {
+            deployment,
+            failure,
+        } = event
+            && self.tell
+            && failure.kind() == FailureKind::Auth
+        {
+            let until = "the key is changed";
+            tracing::warn!(deployment = &**deployment.id(), cause = %failure, until, "key rejected");
+        }
     }
 }
 
