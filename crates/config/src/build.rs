@@ -11,7 +11,7 @@ use backstop::chat::Dialect;
 use backstop::client::Client;
 use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
-use backstop::fallback::{InOrder, LeastBusy, Strategy as Pick, Weighted};
+use backstop::fallback::{self, InOrder, LeastBusy, Strategy as Pick, Weighted};
 use backstop::openai::{OpenAi, Server};
 use backstop::resume::Resume;
 use backstop::retry::RetryBudget;
@@ -27,7 +27,7 @@ use tower::{Layer, ServiceBuilder};
 
 use crate::chain;
 use crate::circuits::{
-    DeploymentCircuits, RejectedKeys, Shared, circuits, forget_failures_of_old_key, log,
+    DeploymentCircuits, Shared, circuits, forget_failures_of_old_key, log, log_rejected_keys,
 };
 use crate::error::ConfigError;
 use crate::live::Table;
@@ -38,8 +38,11 @@ use crate::schema::{
 /// Chooses among the deployments of one order.
 type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
 
+/// What is told of each chain's doings.
+type Observer = fn(&fallback::Event<'_>);
+
 /// The deployments of one model, one after another.
-pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy, Failures, RejectedKeys>>;
+pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy, Failures, Observer>>;
 
 /// Everything that answers for one model.
 pub(crate) type Stack = Resume<Chain>;
@@ -142,13 +145,16 @@ fn stack(
         .steps
         .iter()
         .map(|step| targets[step.deployment].0.clone().with_order(step.order));
+    let observer: Observer = if config.router.cooldown_time.is_zero() {
+        log_rejected_keys
+    } else {
+        |_| {}
+    };
     let fallback = Fallback::new(steps)
         .map_err(|error| BuildError::new(format!("the model `{}`", chain.model), error))?
         .strategy(strategy)
         .policy(policy.clone())
-        .observe(RejectedKeys {
-            tell: config.router.cooldown_time.is_zero(),
-        });
+        .observe(observer);
     let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
     Ok(ResumeLayer::with_options(config.router.mid_stream).layer(bounded))
 }

@@ -3,8 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use backstop::cooldown::{Circuit, CooldownConfig, Event};
-use backstop::core::Observe;
-use backstop::{CooldownLayer, FailureKind, Policy};
+use backstop::{CooldownLayer, FailureKind, Policy, fallback};
 use secrecy::ExposeSecret;
 
 use crate::build::State;
@@ -33,23 +32,15 @@ pub(crate) fn log(event: &Event<'_>) {
 }
 
 /// Tells an operator of a rejected key where no circuit does, because circuits are turned off.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RejectedKeys {
-    pub(crate) tell: bool,
-}
-
-impl Observe<backstop::fallback::Event<'_>> for RejectedKeys {
-    fn observe(&self, event: &backstop::fallback::Event<'_>) {
-        if let backstop::fallback::Event::Failed {
-            deployment,
-            failure,
-        } = event
-            && self.tell
-            && failure.kind() == FailureKind::Auth
-        {
-            let until = "the key is changed";
-            tracing::warn!(deployment = &**deployment.id(), cause = %failure, until, "key rejected");
-        }
+pub(crate) fn log_rejected_keys(event: &fallback::Event<'_>) {
+    if let fallback::Event::Failed {
+        deployment,
+        failure,
+    } = event
+        && failure.kind() == FailureKind::Auth
+    {
+        let until = "the key is changed";
+        tracing::warn!(deployment = &**deployment.id(), cause = %failure, until, "key rejected");
     }
 }
 

@@ -95,8 +95,8 @@ async fn whoever_goes_on_the_text_is_exact() {
     let mut cases = Vec::new();
     for provider in [Provider::OpenAi, Provider::Anthropic, Provider::Bedrock] {
         for (nth, how) in BREAKS.iter().enumerate() {
-            for second in 0..SECONDS.len() {
-                if SECONDS[second].0 == provider {
+            for (second, (next, ..)) in SECONDS.iter().enumerate() {
+                if *next == provider {
                     continue;
                 }
                 for (index, style) in STYLES.iter().enumerate() {
