@@ -138,3 +138,14 @@ async fn auth_error_surface_tells_every_caller_the_same_after_one_call() {
         assert_eq!((calls(&sim, model), calls(&sim, "claude")), (1, 0));
     }
 }
+
+#[tokio::test]
+async fn a_rejected_key_is_told_though_no_circuit_opens() {
+    let sim = sim().await;
+    let settings = "router_settings: {cooldown_time: 0}";
+    let gateway = Gateway::start(&sim, &config(&pair("smart", "401"), settings)).await;
+    assert_eq!(gateway.ask("smart", false).await.status, 200);
+    gateway
+        .logged(&["WARN", "key rejected", "deployment="])
+        .await;
+}
