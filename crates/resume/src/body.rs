@@ -319,7 +319,7 @@ impl<S: Clone> State<S> {
             Arc::clone(&model),
             self.broken.iter().cloned(),
         ));
-        if !self.delivered.text.is_empty() {
+        if !self.delivered.text.trim().is_empty() {
             let (text, tokens) = (&*self.delivered.text, self.delivered.tokens);
             extensions.insert(Continue::new(text, tokens, model, self.options.modes));
         }
@@ -331,24 +331,20 @@ impl<S: Clone> State<S> {
     /// A further part has begun.
     fn begun(&mut self, continued: Option<Continued>, failure: Option<&Failure>) -> Option<Next> {
         self.further = true;
-        match (continued, failure) {
-            (_, Some(_)) => Some(self.leg_failed("a content filter stopped its beginning")),
-            (Some(Continued(mode)), None) => {
-                self.seam = Some(Seam {
-                    mode,
-                    text: String::new(),
-                });
-                None
-            }
-            // Nothing had been delivered but reasoning: it simply answers.
-            (None, None) if self.delivered.text.is_empty() => {
-                if let Some(trail) = &self.trail {
-                    trail.resumed("restart", 0);
-                }
-                None
-            }
-            (None, None) => Some(self.leg_failed("it does not say how it goes on")),
+        if failure.is_some() {
+            return Some(self.leg_failed("a content filter stopped its beginning"));
         }
+        let mode = match continued {
+            Some(Continued(mode)) => mode,
+            // Nothing had been delivered but reasoning and white space: it simply answers.
+            None if self.delivered.text.trim().is_empty() => Mode::Prefill { echoes: false },
+            None => return Some(self.leg_failed("it does not say how it goes on")),
+        };
+        self.seam = Some(Seam {
+            mode,
+            text: String::new(),
+        });
+        None
     }
 
     /// The part that is under way has ended as it should.

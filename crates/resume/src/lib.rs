@@ -5,6 +5,41 @@
 //! id, one role, one finish, and the usage of both parts. Where the two texts meet is verified byte for byte. Where
 //! that cannot be, the caller gets the failure that broke the stream: never glued text, never a silent end.
 //!
+//! ```
+//! use backstop_chat::emit::Writer;
+//! use backstop_chat::{Body, Chat, Continue, Continued, Finish, Mode};
+//! use backstop_core::{BoxError, Failure, FailureKind};
+//! use backstop_resume::ResumeLayer;
+//! use http::{Request, Response};
+//! use http_body::Frame;
+//! use http_body_util::StreamBody;
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! // Stands for a chain of deployments: the first breaks in the middle, the second takes prefill and goes on.
+//! let chain = service_fn(async |request: Request<Chat>| {
+//!     let writer = Writer::new("chatcmpl-1", "some-model", 0, false);
+//!     let go_on = request.extensions().get::<Continue>();
+//!     let frames = match go_on {
+//!         None => vec![Ok(writer.text("Hello, ")), Err(Failure::new(FailureKind::Network).into())],
+//!         Some(_) => vec![Ok(writer.text("world.")), Ok(writer.finish(Finish::Stop, true))],
+//!     };
+//!     let frames = frames.into_iter().map(|frame: Result<_, BoxError>| frame.map(Frame::data));
+//!     let mut response = Response::new(Body::new(StreamBody::new(futures_util::stream::iter(frames))));
+//!     if go_on.is_some() {
+//!         response.extensions_mut().insert(Continued(Mode::Prefill { echoes: false }));
+//!     }
+//!     Ok::<_, BoxError>(response)
+//! });
+//!
+//! let request = Request::new(Chat::user("Greet me").streamed(true));
+//! let answer = ResumeLayer::new().layer(chain).oneshot(request).await?;
+//! assert_eq!(Body::new(answer.into_body()).text().await?, "Hello, world.");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # How an answer goes on
 //!
 //! The deployment that is asked takes the first of these that it and the [`ResumeOptions`] allow, and says which in

@@ -410,6 +410,100 @@ async fn a_request_may_bring_its_own_options() {
     assert!(response.into_body().collect().await.is_err());
 }
 
+/// A service that answers its first call with `first` and a break, and its second with `second`.
+async fn two_parts(
+    options: ResumeOptions,
+    first: fn(&Writer) -> Vec<Chunk>,
+    second: fn(&Writer) -> Vec<Chunk>,
+) -> (String, bool) {
+    let calls = Arc::new(Mutex::new(0));
+    let service = service_fn(move |_: Request<Chat>| {
+        let nth = *calls.lock().expect("no panic");
+        *calls.lock().expect("no panic") = nth + 1;
+        let writer = Writer::new(&format!("id{nth}"), "m", 1, false);
+        let chunks = if nth == 0 {
+            first(&writer)
+        } else {
+            second(&writer)
+        };
+        let mut frames: Vec<Result<_, BoxError>> = chunks
+            .into_iter()
+            .map(|chunk| Ok(Frame::data(chunk)))
+            .collect();
+        if nth == 0 {
+            frames.push(Err(Failure::new(FailureKind::Network).into()));
+        }
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+        std::future::ready(Ok::<_, BoxError>(Response::new(body)))
+    });
+    let request = Request::new(Chat::user("hi").streamed(true));
+    let response = ResumeLayer::with_options(options)
+        .layer(service)
+        .oneshot(request)
+        .await
+        .expect("a first part");
+    let (mut body, mut bytes) = (response.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().expect("data").into_bytes()),
+            Err(_) => return (String::from_utf8(bytes).expect("text"), false),
+        }
+    }
+    (String::from_utf8(bytes).expect("text"), true)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_is_not_shown_twice() {
+    let (bytes, whole) = two_parts(
+        all(),
+        |writer| vec![writer.role(), writer.reasoning("hm")],
+        |writer| {
+            vec![
+                writer.role(),
+                writer.reasoning("aha"),
+                writer.text("Yes."),
+                writer.finish(Finish::Stop, true),
+            ]
+        },
+    )
+    .await;
+    assert!(
+        whole && bytes.contains("Yes.") && bytes.contains("hm") && !bytes.contains("aha"),
+        "{bytes}"
+    );
+    assert!(!bytes.contains("id1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_call_that_is_held_was_never_delivered() {
+    let first: fn(&Writer) -> Vec<Chunk> = |writer| {
+        vec![
+            writer.role(),
+            writer.tool_call(0, "call_a", "f"),
+            writer.tool_arguments(0, "{\"x\""),
+        ]
+    };
+    let second: fn(&Writer) -> Vec<Chunk> = |writer| {
+        vec![
+            writer.role(),
+            writer.tool_call(0, "call_b", "f"),
+            writer.tool_arguments(0, "{\"x\":1}"),
+            writer.finish(Finish::ToolCalls, true),
+        ]
+    };
+    let (bytes, whole) = two_parts(all().hold_tool_calls(true), first, second).await;
+    assert!(
+        whole && !bytes.contains("call_a"),
+        "half a call was held back: {bytes}"
+    );
+    assert_eq!(bytes.matches("call_b").count(), 1);
+    let (bytes, whole) = two_parts(all(), first, second).await;
+    assert!(
+        !whole && bytes.contains("call_a"),
+        "half a call cannot be taken back: {bytes}"
+    );
+}
+
 #[test]
 fn modes_are_named() {
     let all = Modes {

@@ -157,3 +157,55 @@ fn a_strategy_can_be_chosen_at_run_time() {
     let strategy: Arc<dyn Strategy<()> + Send + Sync> = Arc::new(InOrder);
     assert_eq!(order(&strategy, &all), [0, 1]);
 }
+
+#[test]
+fn whoever_goes_on_most_exactly_is_asked_first_and_who_broke_last() {
+    let deployment = |id: &str, model: &str| Deployment::new(id).with_model(model);
+    let all = chain([
+        Target::new(deployment("broke", "claude-sonnet-4-6"), ()),
+        Target::new(deployment("other", "gpt-4o"), ()),
+        Target::new(
+            deployment("same", "us.anthropic.claude-sonnet-4-6-v1:0"),
+            (),
+        )
+        .with_order(1),
+        Target::new(
+            deployment("exact", "claude-haiku-4-5").with_prefill(true),
+            (),
+        )
+        .with_order(2),
+    ]);
+    let continuing = Continuing::new("claude-sonnet-4-6", ["broke".into()]);
+    let mut turns = Turns::default();
+    let mut order = Vec::new();
+    while let Some(candidates) = Candidates::left(&all, &turns) {
+        let fittest = candidates.fittest(&continuing);
+        order.push(fittest.deployment().id().to_string());
+        turns.take(fittest.index());
+    }
+    assert_eq!(order, ["exact", "same", "other", "broke"]);
+}
+
+#[test]
+fn a_model_is_the_same_under_its_names() {
+    for (one, other) in [
+        (
+            "claude-sonnet-4-5",
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        (
+            "claude-sonnet-4-5-20250929",
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        ("gpt-4o", "gpt-4o"),
+    ] {
+        assert!(is_same_model(one, other), "{one} and {other}");
+    }
+    for (one, other) in [
+        ("gpt-4o", "gpt-4o-mini"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-6"),
+        ("", ""),
+    ] {
+        assert!(!is_same_model(one, other), "{one} and {other}");
+    }
+}
