@@ -99,12 +99,11 @@ fn answer(leg: &Leg, nth: usize, request: &Request<Chat>) -> Result<Response<Bod
         .breaks
         .map_or(all.len(), |(after, _)| after.min(all.len()));
     frames.extend(all[..said].iter().map(|piece| Ok(writer.text(piece))));
-    match leg.breaks {
-        Some((_, kind)) => frames.push(Err(Failure::new(kind).into())),
-        None => {
-            frames.push(Ok(writer.finish(Finish::Stop, true)));
-            frames.push(Ok(writer.usage(Usage::reported(10, all.len() as u64))));
-        }
+    if let Some((_, kind)) = leg.breaks {
+        frames.push(Err(Failure::new(kind).into()));
+    } else {
+        frames.push(Ok(writer.finish(Finish::Stop, true)));
+        frames.push(Ok(writer.usage(Usage::reported(10, all.len() as u64))));
     }
     attempt.settle(Ok(()));
     let frames = frames.into_iter().map(|frame| frame.map(Frame::data));
