@@ -163,7 +163,7 @@ impl Outcome {
     }
 }
 
-/// A [`Trail`] as it stood at one moment.
+/// A [`Trail`](super::Trail) as it stood at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TrailSnapshot {
