@@ -15,13 +15,22 @@ const PROVIDERS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Any of these says that AWS's own chain will find a credential.
+const AWS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+];
+
 pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError> {
     let mut text = String::from("model_list:\n");
     let mut found = false;
     for (variable, model) in PROVIDERS {
         let is_bedrock = variable.starts_with("AWS");
-        let set = environment.variable(variable).is_some()
-            || is_bedrock && environment.variable("AWS_PROFILE").is_some();
+        let mut names = AWS.iter().filter(|_| is_bedrock).chain(Some(&variable));
+        let set = names.any(|name| environment.variable(name).is_some());
         if !set {
             continue;
         }

@@ -206,3 +206,22 @@ model_list:
     let models: Vec<String> = live.models().iter().map(ToString::to_string).collect();
     assert_eq!(models, ["b", "c"]);
 }
+
+#[test]
+fn any_of_awss_own_ways_makes_bedrock_a_provider() {
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ] {
+        let environment = Environment::given([(name, "x"), ("AWS_REGION", "eu-west-1")]);
+        let config = Config::from_environment(&environment).expect("a provider");
+        let step = &config.chains()[0].steps[0];
+        assert_eq!(
+            (step.provider, step.region.as_deref()),
+            ("bedrock", Some("eu-west-1")),
+            "{name}"
+        );
+    }
+}
