@@ -12,7 +12,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::body::{ResumeBody, State};
+use crate::body::ResumeBody;
+use crate::state::State;
 
 pin_project! {
     /// Waits for the first part of an answer.

@@ -75,6 +75,7 @@ mod layer;
 mod leg;
 mod seam;
 mod service;
+mod state;
 
 pub use self::body::ResumeBody;
 pub use self::layer::{ResumeLayer, ResumeOptions};

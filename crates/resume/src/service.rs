@@ -7,8 +7,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::ResumeOptions;
-use crate::body::{ResumeBody, State};
+use crate::body::ResumeBody;
 use crate::future::ResponseFuture;
+use crate::state::State;
 
 /// The service of [`ResumeLayer`](crate::ResumeLayer). See the [crate docs](crate).
 #[derive(Clone, Debug)]
