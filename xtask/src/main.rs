@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask <command>`.
 
+mod bench;
 mod features;
 mod process;
 mod sdk;
@@ -19,7 +20,7 @@ struct Task {
     run: fn(&Workspace, &[String]) -> Result,
 }
 
-const TASKS: [Task; 3] = [
+const TASKS: [Task; 4] = [
     Task {
         name: "test",
         about: "everything that must pass: format, lints, tests, docs, SDK checks",
@@ -34,6 +35,11 @@ const TASKS: [Task; 3] = [
         name: "features",
         about: "lints the facade crate with each of its features alone",
         run: features::run,
+    },
+    Task {
+        name: "bench",
+        about: "what the layers and the gateway cost: bench [layers|gateway] [--write-readme]",
+        run: bench::run,
     },
 ];
 
