@@ -11,7 +11,7 @@ use backstop::{Body, BoxError, Chat, Failure, FailureKind};
 use backstop_core::Reach;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, MapOk};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tower::Service;
 
 use crate::build::{self, BuildError, Chain, Stack, State};
@@ -114,7 +114,9 @@ impl Service<Request<Chat>> for Live {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Chat>) -> LiveFuture {
+    fn call(&mut self, mut request: Request<Chat>) -> LiveFuture {
+        // The client's, keys among them: nothing below asks for one, and each attempt would copy them all.
+        *request.headers_mut() = HeaderMap::new();
         let table = self.table.load();
         match table.models.get(request.body().model()) {
             // A chain is always ready, and cheap to clone.
