@@ -1,7 +1,8 @@
 //! A reverse proxy made of hyper alone: `bench-proxy http://127.0.0.1:1234/openai`, which `/v1/…` is appended to.
 //!
 //! It is what the gateway is compared with: the same server, client, pool and connection settings, and between them
-//! nothing but another authority and path.
+//! nothing but another authority and path. It has the system's allocator, as a program has that does not choose one; with
+//! the gateway's it uses a twentieth less processor time.
 
 use std::error::Error;
 
