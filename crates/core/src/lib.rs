@@ -8,6 +8,7 @@
 //! - [`Exhausted`]: the error of a whole plan of deployments.
 //! - [`Trail`]: what happened to one request: each attempt, each deployment passed over.
 //! - [`Tracked`], [`Watch`] and [`Track`]: how an obligation moves from a response future into its body.
+//! - [`NanoUsd`]: money, exactly.
 //! - [`Frame`] and [`Ask`]: the few questions that layers put to a payload.
 //!
 //! ```
@@ -30,6 +31,7 @@ mod deployment;
 mod exhausted;
 mod failure;
 pub mod hint;
+mod money;
 mod observe;
 mod policy;
 mod trail;
@@ -43,6 +45,7 @@ pub use self::context::{Continuing, Deadline, HasExtensions, LastResort, Positio
 pub use self::deployment::Deployment;
 pub use self::exhausted::Exhausted;
 pub use self::failure::{Failure, FailureKind, Ineligible, Reach, failure_of};
+pub use self::money::{InvalidUsd, NanoUsd};
 pub use self::observe::Observe;
 pub use self::policy::{Again, Blame, Next, Policy, Row};
 pub use self::trail::{
