@@ -1,0 +1,225 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::amounts::capped;
+use crate::{Currency, Window};
+
+/// What a budget's limit is shared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// An organisation.
+    Org,
+    /// A team.
+    Team,
+    /// A client's key, by its id.
+    Key,
+    /// An end user.
+    User,
+    /// A model, by the name that callers use.
+    Model,
+    /// A deployment, by its id.
+    Deployment,
+    /// A provider.
+    Provider,
+    /// A label of the request. A request with several counts under each.
+    Tag,
+    /// Everything.
+    Global,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 9] = [
+        Self::Org,
+        Self::Team,
+        Self::Key,
+        Self::User,
+        Self::Model,
+        Self::Deployment,
+        Self::Provider,
+        Self::Tag,
+        Self::Global,
+    ];
+
+    /// The name that configurations, records and metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Org => "org",
+            Self::Team => "team",
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Model => "model",
+            Self::Deployment => "deployment",
+            Self::Provider => "provider",
+            Self::Tag => "tag",
+            Self::Global => "global",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happens to a call that a limit has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Hard,
+    /// It is made, and whoever observes is told.
+    Soft,
+    /// It is made; whoever observes is told that it would have been refused. For trying a limit out.
+    Shadow,
+}
+
+impl Mode {
+    /// The name that configurations, records and metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// One rule: so much, shared by these, for so long.
+///
+/// ```
+/// use backstop_budget::{Budget, Currency, Mode, Scope, Window};
+/// use std::time::Duration;
+///
+/// // Thirty dollars a month for one key.
+/// let web = Budget::new(Scope::Key, Currency::NanoUsd, 30_000_000_000, Window::month("UTC")?).of("web");
+/// assert_eq!(web.name(), "key=web/usd/month@UTC");
+///
+/// // A hundred requests in 24 hours for each user. So far, it only tells.
+/// let users = Budget::new(Scope::User, Currency::Requests, 100, Window::rolling(Duration::from_secs(86_400)))
+///     .with_mode(Mode::Soft);
+/// assert_eq!(users.name(), "user/requests/86400s");
+/// # Ok::<_, backstop_budget::UnknownZone>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    name: Arc<str>,
+    named: bool,
+    scope: Scope,
+    id: Option<Arc<str>>,
+    currency: Currency,
+    limit: u64,
+    window: Window,
+    mode: Mode,
+}
+
+impl Budget {
+    /// A hard limit for each member of `scope`; for everything together if that is [`Scope::Global`].
+    ///
+    /// A `limit` above [`MAX_AMOUNT`](crate::MAX_AMOUNT) is taken for that; 0 refuses everything that costs.
+    #[must_use]
+    pub fn new(scope: Scope, currency: Currency, limit: u64, window: Window) -> Self {
+        let mut budget = Self {
+            name: Arc::from(""),
+            named: false,
+            scope,
+            id: (scope == Scope::Global).then(|| Arc::from("")),
+            currency,
+            limit: capped(limit),
+            window,
+            mode: Mode::Hard,
+        };
+        budget.describe();
+        budget
+    }
+
+    /// For this one member of the scope alone.
+    #[must_use]
+    pub fn of(mut self, id: impl Into<Arc<str>>) -> Self {
+        if self.scope != Scope::Global {
+            self.id = Some(id.into());
+            self.describe();
+        }
+        self
+    }
+
+    /// Sets what happens to a call that does not fit.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets its name: see [`name`](Self::name).
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self.named = true;
+        self
+    }
+
+    fn describe(&mut self) {
+        if self.named {
+            return;
+        }
+        let Self {
+            scope,
+            currency,
+            window,
+            ..
+        } = self;
+        let id = self.id.as_deref().filter(|id| !id.is_empty());
+        self.name = match id {
+            Some(id) => format!("{scope}={id}/{currency}/{window}").into(),
+            None => format!("{scope}/{currency}/{window}").into(),
+        };
+    }
+
+    /// Under which a ledger keeps its accounts.
+    ///
+    /// Unless it was set it follows from scope, id, currency and window; limit and mode may change, and what was spent
+    /// stays. Two budgets that differ in nothing else need names of their own.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the limit is shared by.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The one member that it is for; `None` if each has its own. Empty for [`Scope::Global`].
+    #[must_use]
+    pub const fn id(&self) -> Option<&Arc<str>> {
+        self.id.as_ref()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// For how long.
+    #[must_use]
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// What happens to a call that does not fit.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+}
