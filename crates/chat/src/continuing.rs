@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backstop_core::Trail;
+use backstop_core::{Failure, FailureKind, Ineligible, Trail};
 
 use crate::{Chat, ProviderError};
 
@@ -99,7 +99,7 @@ impl Continue {
         let (asked, mode) = if let Some(prefill) = prefill.filter(|_| self.modes.prefill) {
             let turn = assistant(self.delivered.trim_end(), prefill.marks);
             (
-                self.with_turns(chat, &turn),
+                with_turns(chat, &turn, prefill.members, self.tokens),
                 Mode::Prefill {
                     echoes: prefill.echoes,
                 },
@@ -107,12 +107,17 @@ impl Continue {
         } else if self.modes.replay && *self.model == *model && is_determined(chat) {
             (chat.clone(), Mode::Replay)
         } else if self.modes.prompted {
+            let anchor = anchor(&self.delivered);
             let turns = format!(
                 "{},{}",
                 assistant(self.delivered.trim_end(), ""),
-                user(anchor(&self.delivered))
+                user(anchor)
             );
-            (self.with_turns(chat, &turns), Mode::Prompted)
+            // The anchor is said twice: its share of the tokens is not spent yet.
+            let again =
+                (self.tokens * anchor.len() as u64).div_ceil(self.delivered.len().max(1) as u64);
+            let spent = self.tokens.saturating_sub(again);
+            (with_turns(chat, &turns, &[], spent), Mode::Prompted)
         } else {
             return incapable("it cannot go on with an answer in a way that this request allows");
         };
@@ -122,22 +127,33 @@ impl Continue {
         Ok((asked, mode))
     }
 
-    fn with_turns(&self, chat: &Chat, turns: &str) -> Chat {
-        let messages = chat.member("messages").unwrap_or("[]");
-        let messages = messages.strip_suffix(']').unwrap_or(messages).trim_end();
-        let comma = if messages.ends_with('[') { "" } else { "," };
-        let mut edit = chat
-            .edit()
-            .set("messages", format!("{messages}{comma}{turns}]"));
-        for name in ["max_tokens", "max_completion_tokens"] {
-            if let Some(bound) = chat
-                .member(name)
-                .and_then(|bound| bound.parse::<u64>().ok())
-            {
-                edit = edit.set(name, bound.saturating_sub(self.tokens).max(1).to_string());
-            }
+    /// The same request in the next best way, when the provider has answered `error` to a prefill.
+    ///
+    /// # Errors
+    ///
+    /// `error`, as one that another deployment may do better, if there is no other way.
+    pub fn without_prefill(
+        &self,
+        chat: &Chat,
+        model: &str,
+        error: ProviderError,
+        trail: Option<&Trail>,
+    ) -> Result<(Chat, Mode), ProviderError> {
+        if let Some(trail) = trail {
+            trail.note("the model refuses a prefill");
         }
-        Chat::parse(edit.finish()).expect("a valid request stays valid")
+        self.apply(chat, error.provider(), model, None, trail)
+            .map_err(|_| {
+                let mut failure = Failure::new(FailureKind::Ineligible(Ineligible::Capability))
+                    .with_detail("it refuses a prefill, and may go on in no other way");
+                if let Some(status) = error.failure().status() {
+                    failure = failure.with_status(status);
+                }
+                if let Some(id) = error.failure().request_id() {
+                    failure = failure.with_request_id(Arc::clone(id));
+                }
+                error.with_failure(failure)
+            })
     }
 }
 
@@ -148,6 +164,8 @@ pub struct Prefill {
     pub echoes: bool,
     /// Members that mark the assistant's message, such as `,"prefix":true`.
     pub marks: &'static str,
+    /// Members of the request itself, by name and JSON: such as `continue_final_message`, which is `true`.
+    pub members: &'static [(&'static str, &'static str)],
 }
 
 /// In a response's extensions: it goes on with an answer in this way.
@@ -164,6 +182,33 @@ pub fn anchor(delivered: &str) -> &str {
         .nth(QUOTED - 1)
         .map_or(0, |(at, _)| at);
     text[start..].trim_start()
+}
+
+/// The request with further `turns` and `members`, of whose bound so many tokens are `spent`.
+fn with_turns(
+    chat: &Chat,
+    turns: &str,
+    members: &[(&'static str, &'static str)],
+    spent: u64,
+) -> Chat {
+    let messages = chat.member("messages").unwrap_or("[]");
+    let messages = messages.strip_suffix(']').unwrap_or(messages).trim_end();
+    let comma = if messages.ends_with('[') { "" } else { "," };
+    let mut edit = chat
+        .edit()
+        .set("messages", format!("{messages}{comma}{turns}]"));
+    for name in ["max_tokens", "max_completion_tokens"] {
+        if let Some(bound) = chat
+            .member(name)
+            .and_then(|bound| bound.parse::<u64>().ok())
+        {
+            edit = edit.set(name, bound.saturating_sub(spent).max(1).to_string());
+        }
+    }
+    for (name, json) in members {
+        edit = edit.set(name, *json);
+    }
+    Chat::parse(edit.finish()).expect("a valid request stays valid")
 }
 
 /// Whether the same request has the same answer: as far as OpenAI's format lets a caller ask for that.
@@ -242,12 +287,71 @@ mod tests {
         let marked = Prefill {
             echoes: true,
             marks: r#","prefix":true"#,
+            ..Prefill::default()
         };
         let (asked, _) = apply(&chat(""), ALL, "x", Some(marked)).expect("it can");
         assert!(
             asked.contains(r#""content":"So far, so \"good\".","prefix":true}]"#),
             "{asked}"
         );
+    }
+
+    #[test]
+    fn a_prefill_may_need_members_of_the_request() {
+        let prefill = Prefill {
+            members: &[("continue_final_message", "true"), ("echo", "false")],
+            ..Prefill::default()
+        };
+        let asking = chat(r#", "echo": true"#);
+        let (asked, _) = apply(&asking, ALL, "x", Some(prefill)).expect("it can");
+        assert!(
+            asked.ends_with(r#"}] , "echo": false,"continue_final_message":true}"#),
+            "{asked}"
+        );
+    }
+
+    #[test]
+    fn the_bound_leaves_room_for_what_is_said_twice() {
+        let delivered = "word ".repeat(100);
+        let bounded = chat(r#", "max_completion_tokens": 110"#);
+        let left = |prefill: Option<Prefill>| {
+            let go_on = Continue::new(&*delivered, 100, "m", ALL);
+            let (asked, mode) = go_on
+                .apply(&bounded, "openai", "m", prefill, None)
+                .expect("it can");
+            let bound = asked.member("max_completion_tokens").expect("a bound");
+            (mode.as_str(), bound.parse::<u64>().expect("a number"))
+        };
+        assert_eq!(left(Some(Prefill::default())), ("prefill", 10));
+        // The 159 characters of the anchor are 32 words.
+        assert_eq!(left(None), ("prompted", 10 + 32));
+    }
+
+    #[test]
+    fn a_refused_prefill_leaves_the_other_ways() {
+        let refusal = |status: u16, message: &str| {
+            let failure = Failure::new(FailureKind::BadRequest)
+                .with_status(http::StatusCode::from_u16(status).expect("a status"));
+            ProviderError::new("p", failure).with_message(message)
+        };
+        let go_on = |modes| {
+            let error = refusal(400, "no prefill here");
+            Continue::new("So far", 2, "m", modes).without_prefill(&chat(""), "m", error, None)
+        };
+        assert!(matches!(go_on(ALL), Ok((_, Mode::Prompted))));
+        let none = Modes {
+            prompted: false,
+            ..ALL
+        };
+        let error = go_on(none).expect_err("no other way");
+        let kind = error.failure().kind();
+        assert_eq!(kind, FailureKind::Ineligible(Ineligible::Capability));
+        assert_eq!(
+            error.failure().reach(),
+            backstop_core::Reach::Sent,
+            "it was asked"
+        );
+        assert_eq!(error.message(), Some("no prefill here"));
     }
 
     #[test]

@@ -4,7 +4,25 @@ use std::fmt;
 use backstop_core::{Failure, FailureKind, Ineligible, Reach};
 use http::StatusCode;
 
-use crate::clean;
+use crate::{clean, patterns};
+
+/// How providers say that they do not go on from an assistant's message, or do not know how they were asked to.
+/// Lower case; `*` stands for any text.
+const NO_PREFILL: &[&str] = &[
+    // Claude, on all hosts.
+    "assistant message prefill",
+    "must end with a user message",
+    // Gemini.
+    "ending with a model turn",
+    // llama.cpp.
+    "response prefill",
+    // vLLM, SGLang.
+    "continue_final_message",
+    "add_generation_prompt",
+    "continuing the final message",
+    // DeepSeek, Mistral.
+    "prefix",
+];
 
 /// A failed call to a provider: our [`Failure`], and what the provider itself said.
 ///
@@ -127,6 +145,28 @@ impl ProviderError {
         self
     }
 
+    /// The same answer, taken for another failure.
+    #[must_use]
+    pub fn with_failure(mut self, failure: Failure) -> Self {
+        self.0.failure = failure;
+        self
+    }
+
+    /// Whether the provider says, to a request that ends with a message of the assistant, that it does not go on from
+    /// there.
+    #[must_use]
+    pub fn refuses_prefill(&self) -> bool {
+        let refused = matches!(
+            self.failure().status(),
+            Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+        );
+        refused
+            && [self.message(), self.param()]
+                .into_iter()
+                .flatten()
+                .any(|words| patterns::says(words, NO_PREFILL))
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn provider(&self) -> &'static str {
@@ -173,6 +213,35 @@ impl Error for ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefill_is_refused_by_name() {
+        let said = |status: StatusCode, message: &str| {
+            let failure = Failure::new(FailureKind::BadRequest).with_status(status);
+            ProviderError::new("p", failure).with_message(message)
+        };
+        let bad = StatusCode::BAD_REQUEST;
+        for message in [
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+            "The model returned the following errors: The conversation must end with a user message.",
+            "Requests ending with a model turn are not supported.",
+            "Assistant response prefill is incompatible with enable_thinking.",
+            "Unrecognized request argument supplied: continue_final_message",
+            "Cannot set `add_generation_prompt` to True when the last message is from the assistant.",
+        ] {
+            assert!(said(bad, message).refuses_prefill(), "{message}");
+            let error = said(StatusCode::TOO_MANY_REQUESTS, message);
+            assert!(!error.refuses_prefill());
+        }
+        assert!(!said(bad, "max_tokens: must be at least 1").refuses_prefill());
+        let unknown = said(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Extra inputs are not permitted",
+        );
+        assert!(!unknown.refuses_prefill());
+        let named = unknown.with_param("body.messages.1.assistant.prefix");
+        assert!(named.refuses_prefill());
+    }
 
     #[test]
     fn a_secret_that_looks_like_a_word_is_hidden_too() {

@@ -45,6 +45,9 @@ const KNOWN: &[&str] = &[
     "user",
     "metadata",
     "service_tier",
+    "continue_final_message",
+    "add_generation_prompt",
+    "echo",
 ];
 
 pub(crate) fn head(payload: &[u8]) -> Result<Head, InvalidChat> {

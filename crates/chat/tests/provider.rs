@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use backstop_chat::{Chat, Chunk, Decode, Decoded, Dialect, Meta, Provider, ProviderError};
-use backstop_core::{BoxError, Failure, FailureKind, failure_of};
+use backstop_chat::{
+    Chat, Chunk, Continue, Continued, Decode, Decoded, Dialect, Meta, Mode, Modes, Prefill,
+    Provider, ProviderError,
+};
+use backstop_core::{BoxError, Failure, FailureKind, Ineligible, Reach, Trail, failure_of};
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
@@ -30,8 +34,12 @@ impl Dialect for Lines {
         "lines"
     }
 
-    fn encode(&self, _: &Request<Chat>) -> Result<Request<Full<Bytes>>, ProviderError> {
-        Ok(Request::default())
+    fn encode(&self, request: &Request<Chat>) -> Result<Request<Full<Bytes>>, ProviderError> {
+        Ok(Request::new(request.body().payload().clone().into()))
+    }
+
+    fn prefill(&self, _: &Chat) -> Option<Prefill> {
+        Some(Prefill::default())
     }
 
     fn decoder(&self, _: &Chat, head: &Parts) -> Result<LineDecoder, ProviderError> {
@@ -43,7 +51,8 @@ impl Dialect for Lines {
 
     fn failure(&self, answer: &Response<Bytes>) -> ProviderError {
         let failure = Failure::new(FailureKind::ServerError).with_status(answer.status());
-        ProviderError::new("lines", failure)
+        let message = std::str::from_utf8(answer.body()).expect("text");
+        ProviderError::new("lines", failure).with_message(message)
     }
 }
 
@@ -94,9 +103,11 @@ async fn ask(
     head: http::response::Builder,
     pieces: impl IntoIterator<Item = Option<&'static str>>,
 ) -> Answer {
-    let mut response = head.body(Pieces(pieces.into_iter().collect())).ok();
+    let response = head.body(Pieces(pieces.into_iter().collect())).ok();
+    let response = Arc::new(Mutex::new(response));
     let client = service_fn(move |_: Request<Full<Bytes>>| {
-        ready(Ok::<_, Infallible>(response.take().expect("asked once")))
+        let response = response.lock().expect("no panic").take();
+        ready(Ok::<_, Infallible>(response.expect("asked once")))
     });
     let provider = Provider::new(Lines, client);
     provider.oneshot(Request::new(Chat::user("hi"))).await
@@ -179,5 +190,115 @@ async fn a_failure_has_the_status_that_was_answered() {
     ] {
         let (_, failure) = read(ask(head, pieces).await).await;
         assert_eq!(failure.and_then(|failure| failure.status()), Some(status));
+    }
+}
+
+const ALL: Modes = Modes {
+    prefill: true,
+    replay: true,
+    prompted: true,
+};
+
+/// A request for the rest of an answer of which `So far` has been delivered, and its trail.
+fn going_on(modes: Modes) -> (Request<Chat>, Trail) {
+    let trail = Trail::start();
+    let mut request = Request::new(Chat::user("hi"));
+    let extensions = request.extensions_mut();
+    extensions.insert(Continue::new("So far", 2, "default", modes));
+    extensions.insert(trail.clone());
+    (request, trail)
+}
+
+/// A provider whose model refuses a request that ends with the assistant's message, with this status and these words;
+/// and who spoke last in each request that arrived.
+fn refusing(
+    status: StatusCode,
+    words: &'static str,
+) -> (
+    impl tower::Service<
+        Request<Chat>,
+        Response = Response<Decoded<Pieces, LineDecoder>>,
+        Error = BoxError,
+    > + Clone,
+    Arc<Mutex<Vec<String>>>,
+) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let client = service_fn(move |request: Request<Full<Bytes>>| {
+        let log = Arc::clone(&log);
+        async move {
+            let body = request.into_body().collect().await?.to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            let last = body["messages"].as_array().and_then(|all| all.last());
+            let role = last.and_then(|last| last["role"].as_str()).expect("a role");
+            log.lock().expect("no panic").push(role.to_owned());
+            let refused = role == "assistant";
+            let (status, words) = match refused {
+                true => (status, words),
+                false => (StatusCode::OK, "rest\nend\n"),
+            };
+            let pieces = Pieces([Some(words)].into());
+            Ok::<_, Infallible>(Response::builder().status(status).body(pieces).expect("ok"))
+        }
+    });
+    (Provider::new(Lines, client), asked)
+}
+
+const REFUSAL: &str = "This model does not support assistant message prefill.";
+
+#[tokio::test]
+async fn a_refused_prefill_is_asked_for_in_another_way_at_once_and_never_again() {
+    let (provider, asked) = refusing(StatusCode::BAD_REQUEST, REFUSAL);
+    for _ in 0..2 {
+        let (request, trail) = going_on(ALL);
+        let answer = provider.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(
+            answer.extensions().get(),
+            Some(&Continued(Mode::Prompted)),
+            "it says how it goes on"
+        );
+        let (rest, failure) = read(Ok(answer)).await;
+        assert_eq!((&*rest, failure.is_none()), ("rest\nend\n", true));
+        let notes = trail.snapshot().notes;
+        let refused = notes.iter().any(|note| note.contains("refuses a prefill"));
+        let first = asked.lock().expect("no panic").len() == 2;
+        assert_eq!(refused, first, "{notes:?}");
+    }
+    assert_eq!(
+        *asked.lock().expect("no panic"),
+        ["assistant", "user", "user"],
+        "once refused, it is not tried again"
+    );
+}
+
+#[tokio::test]
+async fn without_another_way_a_refused_prefill_is_for_another_deployment() {
+    let (provider, asked) = refusing(StatusCode::BAD_REQUEST, REFUSAL);
+    let modes = Modes {
+        prompted: false,
+        ..ALL
+    };
+    let kind = FailureKind::Ineligible(Ineligible::Capability);
+    for reach in [Reach::Sent, Reach::Refused] {
+        let (request, _) = going_on(modes);
+        let error = provider.clone().oneshot(request).await.expect_err("no way");
+        let failure = failure_of(&*error).expect("classified");
+        assert_eq!((failure.kind(), failure.reach()), (kind, reach));
+    }
+    assert_eq!(asked.lock().expect("no panic").len(), 1);
+}
+
+#[tokio::test]
+async fn any_other_error_is_no_refusal_of_the_prefill() {
+    for (status, words) in [
+        (StatusCode::BAD_REQUEST, "max_tokens: too large"),
+        (StatusCode::SERVICE_UNAVAILABLE, REFUSAL),
+    ] {
+        let (provider, asked) = refusing(status, words);
+        let (request, _) = going_on(ALL);
+        let error = provider.oneshot(request).await.expect_err("refused");
+        let failure = failure_of(&*error).expect("classified");
+        assert_eq!(failure.kind(), FailureKind::ServerError);
+        assert_eq!(asked.lock().expect("no panic").len(), 1);
     }
 }

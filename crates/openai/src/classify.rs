@@ -105,17 +105,18 @@ impl<'a> Said<'a> {
         })
     }
 
-    fn at(&self, path: &str) -> Option<&'a Value> {
-        self.error?.pointer(path)
+    fn at(&self, path: &[&str]) -> Option<&'a Value> {
+        path.iter()
+            .try_fold(self.error?, |value, name| value.get(*name))
     }
 
-    fn word(&self, path: &str) -> Option<&'a str> {
+    fn word(&self, path: &[&str]) -> Option<&'a str> {
         self.at(path)?.as_str().filter(|word| !word.is_empty())
     }
 
     /// The status in the body: OpenRouter's and vLLM's numeric code.
     fn status(&self) -> Option<StatusCode> {
-        let code = self.at("/code")?;
+        let code = self.at(&["code"])?;
         let code = code
             .as_u64()
             .or_else(|| code.as_str()?.parse().ok())
@@ -145,28 +146,28 @@ impl<'a> Said<'a> {
 
     /// By the structured words alone.
     fn structured(&self) -> Option<FailureKind> {
-        if let Some(kind) = self.word("/metadata/error_type").and_then(|word| {
+        if let Some(kind) = self.word(&["metadata", "error_type"]).and_then(|word| {
             let row = compatible::OPENROUTER.iter().find(|row| row.0 == word)?;
             Some(row.1)
         }) {
             return Some(kind);
         }
         // OpenRouter: moderation is a 403 with its reasons; a budget for requests in flight is a 402.
-        if self.at("/metadata/reasons").is_some() {
+        if self.at(&["metadata", "reasons"]).is_some() {
             return Some(FailureKind::ContentFilter);
         }
-        if self.word("/metadata/limit_source") == Some("openrouter_in_flight_budget") {
+        if self.word(&["metadata", "limit_source"]) == Some("openrouter_in_flight_budget") {
             return Some(FailureKind::RateLimit);
         }
         if let Some(kind) = self.google() {
             return Some(kind);
         }
-        let words = [
-            "/innererror/code",
-            "/inner_error/code",
-            "/code",
-            "/type",
-            "/status",
+        let words: [&[&str]; 5] = [
+            &["innererror", "code"],
+            &["inner_error", "code"],
+            &["code"],
+            &["type"],
+            &["status"],
         ];
         words.iter().find_map(|path| {
             let word = self.word(path)?;
@@ -180,7 +181,7 @@ impl<'a> Said<'a> {
 
     /// By `details`, as Google's APIs give them.
     fn google(&self) -> Option<FailureKind> {
-        let details = self.at("/details")?.as_array()?;
+        let details = self.at(&["details"])?.as_array()?;
         let mut daily = None;
         for detail in details {
             if let Some(reason) = detail.get("reason").and_then(Value::as_str)
@@ -233,7 +234,7 @@ impl<'a> Said<'a> {
         let limited = kind == FailureKind::RateLimit;
         hint::retry_after(headers, wall::now())
             .or_else(|| {
-                self.at("/details")?
+                self.at(&["details"])?
                     .as_array()?
                     .iter()
                     .find_map(|detail| hint::proto_duration(detail.get("retryDelay")?.as_str()?))
@@ -245,15 +246,15 @@ impl<'a> Said<'a> {
     fn error(&self, provider: &'static str, failure: Failure) -> ProviderError {
         let mut error = ProviderError::new(provider, failure);
         if let Some(code) = self
-            .word("/code")
-            .or_else(|| self.word("/type"))
-            .or_else(|| self.word("/status"))
+            .word(&["code"])
+            .or_else(|| self.word(&["type"]))
+            .or_else(|| self.word(&["status"]))
         {
             error = error.with_code(code);
-        } else if let Some(code) = self.at("/code").and_then(Value::as_u64) {
+        } else if let Some(code) = self.at(&["code"]).and_then(Value::as_u64) {
             error = error.with_code(code.to_string());
         }
-        if let Some(param) = self.word("/param") {
+        if let Some(param) = self.word(&["param"]) {
             error = error.with_param(param);
         }
         if !self.message.is_empty() {

@@ -9,6 +9,7 @@ use self::document::Document;
 use self::stream::Stream;
 use crate::finish::{Ending, ending};
 use crate::frame::{Choice, Frame};
+use crate::key::Key;
 
 mod document;
 mod stream;
@@ -18,7 +19,11 @@ mod stream;
 /// Streams go on frame by frame as they came, without a copy. A stream is complete when each choice has its
 /// finish reason; `[DONE]` alone proves nothing, and its absence behind the reasons is forgiven.
 #[derive(Debug)]
-pub struct Decoder(Form);
+pub struct Decoder {
+    form: Form,
+    /// What no error may repeat.
+    key: Key,
+}
 
 #[derive(Debug)]
 enum Form {
@@ -32,9 +37,9 @@ impl Decoder {
         chat: &Chat,
         head: &Parts,
         hide_usage: bool,
+        key: Key,
     ) -> Result<Self, ProviderError> {
-        let form = answer::Form::of(provider, chat, head)?;
-        Ok(Self(match form {
+        let form = match answer::Form::of(provider, chat, head)? {
             answer::Form::Events => {
                 let choices = chat
                     .member("n")
@@ -44,27 +49,30 @@ impl Decoder {
             }
             answer::Form::Document => Form::Document(Document::new(provider, false)),
             answer::Form::NoStream => Form::Document(Document::new(provider, true)),
-        }))
+        };
+        Ok(Self { form, key })
     }
 }
 
 impl Decode for Decoder {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        match &mut self.0 {
+        let decoded = match &mut self.form {
             Form::Stream(stream) => stream.decode(input),
             Form::Document(document) => document.decode(input),
-        }
+        };
+        decoded.map_err(|error| self.key.hide(error))
     }
 
     fn finish(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        match &mut self.0 {
+        let decoded = match &mut self.form {
             Form::Stream(stream) => stream.finish(input),
             Form::Document(document) => document.finish(input),
-        }
+        };
+        decoded.map_err(|error| self.key.hide(error))
     }
 
     fn is_done(&self) -> bool {
-        match &self.0 {
+        match &self.form {
             Form::Stream(stream) => stream.is_done(),
             Form::Document(_) => false,
         }

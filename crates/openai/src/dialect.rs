@@ -6,15 +6,17 @@ use backstop_core::{Failure, FailureKind, Reach, Trail};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+use crate::key::Key;
 use crate::server::Profile;
 use crate::{Decoder, Server, classify, rules};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const COMPLETIONS: &str = "chat/completions";
 
 /// OpenAI's chat completions, as a [`Dialect`]: a request goes on byte for byte as it came, but for the model's
 /// name and what that model does not take. See the [crate docs](crate) for an example.
@@ -30,15 +32,6 @@ pub struct OpenAi {
     project: Option<HeaderValue>,
     model: Option<Box<str>>,
     ask_usage: bool,
-}
-
-#[derive(Clone)]
-enum Key {
-    None,
-    Bearer(HeaderValue),
-    Header(HeaderName, HeaderValue),
-    /// It has characters that no header can carry.
-    Unusable,
 }
 
 impl OpenAi {
@@ -118,37 +111,23 @@ impl OpenAi {
         self
     }
 
+    /// Whether it goes on with an assistant's message that is not finished.
+    #[must_use]
+    pub fn takes_prefill(&self) -> bool {
+        self.prefill().is_some()
+    }
+
+    fn prefill(&self) -> Option<Prefill> {
+        let base = self.endpoint.as_ref()?.path().strip_suffix(COMPLETIONS)?;
+        let base = base.trim_end_matches('/');
+        self.server
+            .prefill
+            .filter(|_| base.ends_with(self.server.prefill_at))
+    }
+
     /// Whether usage is asked for that the caller did not ask for.
     fn adds_usage(&self, chat: &Chat) -> bool {
         self.ask_usage && chat.stream() && !chat.has("stream_options")
-    }
-}
-
-impl Key {
-    fn new(server: &Profile, key: &SecretString) -> Self {
-        // Keys often come from files, with a line end.
-        let key = key.expose_secret().trim();
-        let value = match server.key_header {
-            Some(_) => HeaderValue::from_str(key),
-            None => HeaderValue::try_from(format!("Bearer {key}")),
-        };
-        let Ok(mut value) = value else {
-            return Self::Unusable;
-        };
-        value.set_sensitive(true);
-        match server.key_header {
-            Some(name) => Self::Header(HeaderName::from_static(name), value),
-            None => Self::Bearer(value),
-        }
-    }
-
-    /// The key itself.
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::None | Self::Unusable => None,
-            Self::Bearer(value) => value.to_str().ok()?.strip_prefix("Bearer "),
-            Self::Header(_, value) => value.to_str().ok(),
-        }
     }
 }
 
@@ -230,19 +209,16 @@ impl Dialect for OpenAi {
     }
 
     fn prefill(&self, _: &Chat) -> Option<Prefill> {
-        self.server.prefill
+        self.prefill()
     }
 
     fn decoder(&self, chat: &Chat, head: &Parts) -> Result<Decoder, ProviderError> {
-        Decoder::new(self.name, chat, head, self.adds_usage(chat))
+        let hide_usage = self.adds_usage(chat);
+        Decoder::new(self.name, chat, head, hide_usage, self.key.clone())
     }
 
     fn failure(&self, answer: &Response<Bytes>) -> ProviderError {
-        let error = classify::answer(self.name, answer);
-        match self.key.text() {
-            Some(key) => error.hiding(key),
-            None => error,
-        }
+        self.key.hide(classify::answer(self.name, answer))
     }
 
     fn request_id(&self, head: &Parts) -> Option<Arc<str>> {
@@ -262,5 +238,5 @@ impl fmt::Debug for OpenAi {
 }
 
 fn completions(base: &Uri) -> Result<Uri, InvalidBaseUrl> {
-    endpoint(base, "chat/completions")
+    endpoint(base, COMPLETIONS)
 }

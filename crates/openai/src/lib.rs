@@ -53,6 +53,7 @@ mod dialect;
 mod failures;
 mod finish;
 mod frame;
+mod key;
 mod rules;
 mod server;
 

@@ -18,12 +18,14 @@ pub enum Server {
     OpenRouter,
     /// Mistral.
     Mistral,
-    /// DeepSeek.
+    /// DeepSeek. Asked at `https://api.deepseek.com/beta`, it goes on with an answer that broke off by prefill.
     DeepSeek,
     /// Ollama.
     Ollama,
     /// vLLM.
     Vllm,
+    /// SGLang.
+    Sglang,
     /// Any other.
     Compatible,
 }
@@ -46,9 +48,30 @@ pub(crate) struct Profile {
     pub(crate) several: bool,
     /// Whether it fetches images from the web.
     pub(crate) image_urls: bool,
-    /// How it goes on with an assistant's message. vLLM and DeepSeek's beta can, but not by the message alone.
+    /// How it goes on with an assistant's message.
     pub(crate) prefill: Option<Prefill>,
+    /// What the base URL must end with for that.
+    pub(crate) prefill_at: &'static str,
 }
+
+/// The message is marked. Sources: Mistral's and DeepSeek's guides; Mistral repeats the prefix, DeepSeek does not.
+const PREFIX: Prefill = Prefill {
+    echoes: false,
+    marks: r#","prefix":true"#,
+    members: &[],
+};
+
+/// The request says it. Sources: vLLM's and SGLang's `ChatCompletionRequest`; vLLM refuses both members as true, and
+/// SGLang passes over those that it does not know.
+const CONTINUE: Prefill = Prefill {
+    echoes: false,
+    marks: "",
+    members: &[
+        ("continue_final_message", "true"),
+        ("add_generation_prompt", "false"),
+        ("echo", "false"),
+    ],
+};
 
 const USUAL: Profile = Profile {
     server: Server::Compatible,
@@ -61,6 +84,7 @@ const USUAL: Profile = Profile {
     several: true,
     image_urls: true,
     prefill: None,
+    prefill_at: "",
 };
 
 const PROFILES: &[Profile] = &[
@@ -99,7 +123,7 @@ const PROFILES: &[Profile] = &[
         older_bound: true,
         prefill: Some(Prefill {
             echoes: true,
-            marks: r#","prefix":true"#,
+            ..PREFIX
         }),
         ..USUAL
     },
@@ -108,6 +132,8 @@ const PROFILES: &[Profile] = &[
         name: "deepseek",
         base: Some("https://api.deepseek.com"),
         older_bound: true,
+        prefill: Some(PREFIX),
+        prefill_at: "/beta",
         ..USUAL
     },
     // Ollama's `openai/openai.go`: only `max_tokens`, one choice, images only inline.
@@ -124,6 +150,14 @@ const PROFILES: &[Profile] = &[
         server: Server::Vllm,
         name: "vllm",
         base: Some("http://localhost:8000/v1"),
+        prefill: Some(CONTINUE),
+        ..USUAL
+    },
+    Profile {
+        server: Server::Sglang,
+        name: "sglang",
+        base: Some("http://localhost:30000/v1"),
+        prefill: Some(CONTINUE),
         ..USUAL
     },
     USUAL,
