@@ -10,6 +10,7 @@ use http::response::Parts;
 use self::document::Document;
 use self::stream::Stream;
 use crate::PROVIDER;
+use crate::key::Key;
 
 mod document;
 mod stream;
@@ -18,7 +19,10 @@ mod stream;
 ///
 /// A stream is complete with `message_stop`; where that is missing, with a `message_delta` that gives the reason.
 #[derive(Debug)]
-pub struct Decoder(Form);
+pub struct Decoder {
+    form: Form,
+    key: Key,
+}
 
 #[derive(Debug)]
 enum Form {
@@ -27,37 +31,41 @@ enum Form {
 }
 
 impl Decoder {
-    pub(crate) fn new(chat: &Chat, head: &Parts) -> Result<Self, ProviderError> {
+    /// `key` is what no error may repeat.
+    pub(crate) fn new(chat: &Chat, head: &Parts, key: Key) -> Result<Self, ProviderError> {
         let created = wall::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        Ok(Self(match answer::Form::of(PROVIDER, chat, head)? {
+        let form = match answer::Form::of(PROVIDER, chat, head)? {
             answer::Form::Events => {
                 Form::Stream(Box::new(Stream::new(created, chat.include_usage())))
             }
             answer::Form::Document => Form::Document(Document::new(created, false)),
             answer::Form::NoStream => Form::Document(Document::new(created, true)),
-        }))
+        };
+        Ok(Self { form, key })
     }
 }
 
 impl Decode for Decoder {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        match &mut self.0 {
+        let decoded = match &mut self.form {
             Form::Stream(stream) => stream.decode(input),
             Form::Document(document) => document.decode(input),
-        }
+        };
+        decoded.map_err(|error| self.key.hide(error))
     }
 
     fn finish(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
-        match &mut self.0 {
+        let decoded = match &mut self.form {
             Form::Stream(stream) => stream.finish(input),
             Form::Document(document) => document.finish(input),
-        }
+        };
+        decoded.map_err(|error| self.key.hide(error))
     }
 
     fn is_done(&self) -> bool {
-        match &self.0 {
+        match &self.form {
             Form::Stream(stream) => stream.is_done(),
             Form::Document(_) => false,
         }

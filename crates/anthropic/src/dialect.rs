@@ -8,8 +8,9 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+use crate::key::Key;
 use crate::models::rules;
 use crate::{Decoder, PROVIDER, classify, encode};
 
@@ -24,8 +25,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 #[derive(Clone)]
 pub struct Anthropic {
     endpoint: Uri,
-    /// `None`: it has characters that no header can carry.
-    key: Option<HeaderValue>,
+    key: Key,
     beta: Option<HeaderValue>,
     model: Option<Box<str>>,
 }
@@ -38,14 +38,9 @@ impl Anthropic {
         reason = "whoever hands over a key keeps none"
     )]
     pub fn new(key: SecretString) -> Self {
-        // Keys often come from files, with a line end.
-        let key = HeaderValue::from_str(key.expose_secret().trim());
         Self {
             endpoint: Uri::from_static("https://api.anthropic.com/v1/messages"),
-            key: key.ok().map(|mut key| {
-                key.set_sensitive(true);
-                key
-            }),
+            key: Key::new(&key),
             beta: None,
             model: None,
         }
@@ -95,7 +90,7 @@ impl Dialect for Anthropic {
     }
 
     fn encode(&self, request: &Request<Chat>) -> Result<Request<Full<Bytes>>, ProviderError> {
-        let Some(key) = &self.key else {
+        let Some(key) = self.key.header() else {
             let failure = Failure::new(FailureKind::Auth)
                 .with_reach(Reach::Refused)
                 .with_detail("the key has characters that no header can carry");
@@ -135,15 +130,11 @@ impl Dialect for Anthropic {
     }
 
     fn decoder(&self, chat: &Chat, head: &Parts) -> Result<Decoder, ProviderError> {
-        Decoder::new(chat, head)
+        Decoder::new(chat, head, self.key.clone())
     }
 
     fn failure(&self, answer: &Response<Bytes>) -> ProviderError {
-        let error = classify::answer(answer);
-        match self.key.as_ref().and_then(|key| key.to_str().ok()) {
-            Some(key) => error.hiding(key),
-            None => error,
-        }
+        self.key.hide(classify::answer(answer))
     }
 
     fn request_id(&self, head: &Parts) -> Option<Arc<str>> {

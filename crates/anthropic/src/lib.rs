@@ -49,6 +49,7 @@ mod dialect;
 mod encode;
 mod event;
 mod failures;
+mod key;
 mod models;
 mod wire;
 
