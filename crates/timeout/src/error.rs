@@ -27,13 +27,18 @@ impl Error for Elapsed {
     }
 }
 
-/// The body stalled: its next frame did not come in time. Its [`Failure`] is a [`Timeout`](FailureKind::Timeout).
+/// The body stalled: its next frame, or its next frame with content, did not come in time. Its [`Failure`] is a
+/// [`Timeout`](FailureKind::Timeout).
 #[derive(Debug)]
 pub struct Stalled(Failure);
 
 impl Stalled {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn silent() -> Self {
         Self(Failure::new(FailureKind::Timeout))
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self(Failure::new(FailureKind::Timeout).with_detail("frames came, with nothing in them"))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use backstop_core::{BoxError, FailureKind, Outcome, Trail};
 use http::Response;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::IdleBody;
 use crate::alarm::Alarm;
+use crate::body::Patience;
 use crate::error::{DeadlineExceeded, Elapsed};
 
 pin_project! {
@@ -23,17 +23,17 @@ pin_project! {
         #[pin]
         alarm: Alarm,
         until: Option<Instant>,
-        idle: Option<Duration>,
+        patience: Patience,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) const fn new(inner: F, until: Option<Instant>, idle: Option<Duration>) -> Self {
+    pub(crate) const fn new(inner: F, until: Option<Instant>, patience: Patience) -> Self {
         Self {
             inner,
             alarm: Alarm::new(),
             until,
-            idle,
+            patience,
         }
     }
 }
@@ -48,9 +48,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(result) = this.inner.poll(cx) {
-            let idle = *this.idle;
+            let patience = *this.patience;
             return Poll::Ready(match result {
-                Ok(response) => Ok(response.map(|body| IdleBody::new(body, idle))),
+                Ok(response) => Ok(response.map(|body| IdleBody::new(body, patience))),
                 Err(error) => Err(error.into()),
             });
         }

@@ -1,8 +1,8 @@
 //! Tower layers for the three times that matter to a stream: to its first token, between its chunks, and of the whole
 //! chain.
 //!
-//! - [`TimeoutLayer`] bounds one attempt: the time until the response is there, and the time between two frames of
-//!   its body. A long answer is never cut off for being long.
+//! - [`TimeoutLayer`] bounds one attempt: the time until the response is there, the time between two frames of its
+//!   body, and the time that pings and empty frames can fill. A long answer is never cut off for being long.
 //! - [`DeadlineLayer`] bounds a whole request up to the response, all attempts, pauses and deployments included, and
 //!   tells everything below by a [`Deadline`] in the request's extensions.
 //!

@@ -1,13 +1,14 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use backstop_core::{BoxError, Deadline, HasExtensions, Position};
+use backstop_core::{BoxError, Deadline, Frame, HasExtensions, Position};
 use http::{Extensions, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::IdleBody;
+use crate::body::Patience;
 use crate::future::ResponseFuture;
 
 /// Bounds each attempt of a service. See [`TimeoutLayer`](crate::TimeoutLayer).
@@ -15,19 +16,15 @@ use crate::future::ResponseFuture;
 pub struct Timeout<S> {
     inner: S,
     first_token: Option<Duration>,
-    idle: Option<Duration>,
+    patience: Patience,
 }
 
 impl<S> Timeout<S> {
-    pub(crate) const fn new(
-        inner: S,
-        first_token: Option<Duration>,
-        idle: Option<Duration>,
-    ) -> Self {
+    pub(crate) const fn new(inner: S, first_token: Option<Duration>, patience: Patience) -> Self {
         Self {
             inner,
             first_token,
-            idle,
+            patience,
         }
     }
 
@@ -53,6 +50,7 @@ where
     S::Error: Into<BoxError>,
     Req: HasExtensions,
     B: Body,
+    B::Data: Frame,
     B::Error: Into<BoxError>,
 {
     type Response = Response<IdleBody<B>>;
@@ -65,7 +63,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let until = until(self.first_token, request.extensions(), Instant::now());
-        ResponseFuture::new(self.inner.call(request), until, self.idle)
+        ResponseFuture::new(self.inner.call(request), until, self.patience)
     }
 }
 

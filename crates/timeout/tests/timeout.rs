@@ -4,6 +4,7 @@ mod support;
 
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
 use backstop_core::{BoxError, Deadline, Failure, FailureKind, Position, Reach, failure_of};
 use backstop_timeout::error::{Elapsed, Stalled};
@@ -135,7 +136,7 @@ async fn without_a_bound_it_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_lives_is_never_cut() {
+async fn a_body_that_says_something_is_never_cut() {
     let feed = Feed::default();
     let layer = TimeoutLayer::first_token(secs(1)).idle(secs(5));
     let mut body = body(layer, &feed).await;
@@ -143,9 +144,69 @@ async fn a_body_that_lives_is_never_cut() {
         assert_eq!(next(&mut body), None);
         advance(secs(4)).await;
         assert_eq!(next(&mut body), None);
-        feed.push(": ping");
-        assert_eq!(next(&mut body).as_deref(), Some(": ping"));
+        feed.push("word");
+        assert_eq!(next(&mut body).as_deref(), Some("word"));
     }
+}
+
+/// What came of a body that gives one of these frames every 4 s, and when.
+async fn every_four_seconds(layer: TimeoutLayer, frames: &[&'static str]) -> (Option<String>, u64) {
+    let feed = Feed::default();
+    let mut body = body(layer, &feed).await;
+    let begun = Instant::now();
+    let seconds = || (Instant::now() - begun).as_secs();
+    for frame in frames {
+        assert_eq!(next(&mut body), None);
+        for _ in 0..4 {
+            advance(secs(1)).await;
+            if let Some(end) = next(&mut body) {
+                return (Some(end), seconds());
+            }
+        }
+        feed.push(frame);
+        assert_eq!(next(&mut body).as_deref(), Some(*frame));
+    }
+    (None, seconds())
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_prolong_a_wait_but_not_for_ever() {
+    const PING: &str = "";
+    let stalled = || Some("stalled".to_owned());
+    let idle = TimeoutLayer::new().idle(secs(5));
+    let pings = [PING; 100];
+    for (layer, after) in [
+        (idle.clone(), 50),
+        (idle.clone().idle_ceiling(secs(30)), 30),
+        (TimeoutLayer::new().idle_ceiling(secs(6)), 6),
+        // No more than the idle time itself.
+        (idle.clone().idle_ceiling(secs(3)), 3),
+    ] {
+        let end = every_four_seconds(layer, &pings).await;
+        assert_eq!(end, (stalled(), after));
+    }
+    let end = every_four_seconds(idle.clone().idle_ceiling(Duration::MAX), &pings).await;
+    assert_eq!(end, (None, 400), "no ceiling");
+
+    let mut frames = [PING; 30];
+    frames[9] = "a thought";
+    frames[19] = "a word";
+    let end = every_four_seconds(idle.clone(), &frames).await;
+    assert_eq!(end, (None, 120), "content begins the time anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_of_pings_is_no_stalled_provider() {
+    let feed = Feed::default();
+    let mut body = body(TimeoutLayer::new().idle(secs(5)), &feed).await;
+    for _ in 0..10 {
+        feed.push("");
+        advance(secs(3600)).await;
+        assert_eq!(next(&mut body).as_deref(), Some(""));
+    }
+    assert_eq!(next(&mut body), None, "only now does anybody wait");
+    feed.push("a");
+    assert_eq!(next(&mut body).as_deref(), Some("a"));
 }
 
 #[tokio::test(start_paused = true)]
