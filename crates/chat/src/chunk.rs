@@ -161,6 +161,12 @@ impl Chunk {
         &self.meta
     }
 
+    /// Whether it is a whole answer, in one document.
+    #[must_use]
+    pub fn is_document(&self) -> bool {
+        !self.bytes.is_empty() && self.json == (0..self.bytes.len())
+    }
+
     /// Its JSON; empty for a comment, and for news without bytes.
     #[must_use]
     pub fn json(&self) -> &[u8] {
@@ -229,6 +235,8 @@ mod tests {
         let chunk = Chunk::event_of(b"{}", Meta::default());
         assert_eq!(chunk.json(), b"{}");
         assert_eq!(chunk.clone().into_bytes(), "data: {}\n\n");
+        assert!(!chunk.is_document() && !Chunk::silent(Meta::default()).is_document());
+        assert!(Chunk::document("{}", Meta::default()).is_document());
         let mut read = chunk;
         let all = read.copy_to_bytes(read.remaining());
         assert_eq!((all.len(), read.json()), (10, &b""[..]));
