@@ -8,9 +8,9 @@ use std::fs;
 use std::sync::LazyLock;
 
 /// One idea each, usable alone.
-const LAYERS: [&str; 11] = [
-    "audit", "budget", "cache", "cooldown", "fallback", "fit", "prime", "region", "resume",
-    "retry", "timeout",
+const LAYERS: [&str; 12] = [
+    "audit", "budget", "cache", "collect", "cooldown", "fallback", "fit", "prime", "region",
+    "resume", "retry", "timeout",
 ];
 
 const PROVIDERS: [&str; 4] = ["anthropic", "bedrock", "gemini", "openai"];
@@ -67,8 +67,8 @@ fn layers_depend_on_no_other_layer() {
         match layer {
             // Model facts: windows and capabilities.
             "fit" => assert_depends_only_on(layer, &["catalog", "core"]),
-            // Continuing an answer means reading it.
-            "resume" => assert_depends_only_on(layer, &["chat", "core"]),
+            // Collecting an answer, or continuing one, means reading it.
+            "collect" | "resume" => assert_depends_only_on(layer, &["chat", "core"]),
             _ => assert_depends_only_on(layer, &["core"]),
         }
     }

@@ -6,6 +6,7 @@
 //! ```text
 //!  AuditLayer           one record per request: opened here, closed at the true end
 //!  EdgeLayer            OpenAI's HTTP format ↔ http::Request<Chat>
+//!  CollectLayer         the caller wants no stream: asks below for one all the same, and puts it together
 //!  ResumeLayer          a stream that breaks after its first token goes on from another deployment
 //!  DeadlineLayer        the time to a first token, for the whole chain
 //!  Fallback             asks one deployment after another, stops at the first committed answer
@@ -93,6 +94,9 @@ pub use backstop_bedrock as bedrock;
 #[cfg(feature = "client")]
 #[doc(no_inline)]
 pub use backstop_client as client;
+#[cfg(feature = "collect")]
+#[doc(no_inline)]
+pub use backstop_collect as collect;
 #[cfg(feature = "cooldown")]
 #[doc(no_inline)]
 pub use backstop_cooldown as cooldown;
@@ -120,6 +124,8 @@ pub use backstop_timeout as timeout;
 
 #[cfg(feature = "audit")]
 pub use backstop_audit::{AttemptLayer, AuditLayer};
+#[cfg(feature = "collect")]
+pub use backstop_collect::CollectLayer;
 #[cfg(feature = "cooldown")]
 pub use backstop_cooldown::{Circuits, CooldownConfig, CooldownLayer};
 #[cfg(feature = "edge")]
