@@ -29,6 +29,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ const BUFFER: usize = 64 * 1024;
 /// A pooled HTTP client. Clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    // Every layer above clones its service for each request, and hyper's is half a kilobyte with eight counts.
+    inner: Arc<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
 }
 
 impl Client {
@@ -96,7 +98,9 @@ impl Client {
             .timer(TokioTimer::new())
             .http1_max_buf_size(BUFFER)
             .build(connector);
-        Self { inner }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 }
 
