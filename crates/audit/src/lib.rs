@@ -18,6 +18,7 @@ pub mod future;
 mod json;
 mod jsonl;
 mod layer;
+mod line;
 mod open;
 mod record;
 mod refuse;

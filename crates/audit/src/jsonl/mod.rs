@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 use tokio::time::timeout;
 
 pub use self::error::{Unfinished, Unwritable};
 use self::queue::{Hold, Queue};
 pub use self::settings::{JsonLinesBuilder, Mode, OnFailure};
+use crate::line::line;
 use crate::{AuditUnavailable, Record, Reserve, Sink, Slot};
 
 /// How long the writer may take for what is left to it, at the end.
@@ -234,16 +234,6 @@ impl Slot for JsonLinesSlot {
         sink.0.queue.push(&line(&record), Hold::new(permit, ack));
         Written(written)
     }
-}
-
-/// A value as a line of its own.
-fn line(value: &impl Serialize) -> Vec<u8> {
-    // Longer than most records.
-    let mut line = Vec::with_capacity(2048);
-    serde_json::to_writer(&mut line, value)
-        .expect("memory takes every byte, and records have no keys but their names");
-    line.push(b'\n');
-    line
 }
 
 /// Resolves in [`Mode::Sync`] when the record is durable or has been given up, in other modes at once.

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::queue::{Batch, Queue};
 use super::segment::{Directory, Segment};
-use super::{JsonLinesBuilder, Mode, OnFailure, line};
+use super::{JsonLinesBuilder, Mode, OnFailure};
 use crate::json::Moment;
+use crate::line::line;
 
 /// The one who writes. It owns the files and runs on a thread of its own until the queue is closed and empty.
 #[derive(Debug)]
