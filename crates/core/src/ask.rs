@@ -47,6 +47,10 @@ pub trait Frame {
     fn failure(&self) -> Option<Failure> {
         None
     }
+    /// Where the provider reports that it ran, if this frame reports. See [`RanIn`](crate::RanIn).
+    fn place(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Frame for Bytes {

@@ -155,6 +155,10 @@ impl Continuing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamId(pub std::sync::Arc<str>);
 
+/// Where a provider reports in its headers that it ran, in the response's extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RanIn(pub std::sync::Arc<str>);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,7 +41,9 @@ pub mod wall;
 pub use self::ask::{Ask, Frame};
 pub use self::body::{OnBody, OnResponse, Settle, Track, Tracked, Watch};
 pub use self::classify::{ByStatus, Classify, Failures};
-pub use self::context::{Continuing, Deadline, HasExtensions, LastResort, Position, UpstreamId};
+pub use self::context::{
+    Continuing, Deadline, HasExtensions, LastResort, Position, RanIn, UpstreamId,
+};
 pub use self::deployment::Deployment;
 pub use self::exhausted::Exhausted;
 pub use self::failure::{Failure, FailureKind, Ineligible, Reach, failure_of};

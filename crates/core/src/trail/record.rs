@@ -179,6 +179,8 @@ pub struct TrailSnapshot {
     pub stream: bool,
     /// The caller's key, by its id.
     pub key_id: Option<Arc<str>>,
+    /// The residency rules that hold for it, by name.
+    pub policy: Option<Arc<str>>,
     /// How it ended, if a layer knew.
     pub outcome: Option<Outcome>,
     /// The calls that were made, in order.
