@@ -54,7 +54,6 @@ struct Record {
     model: Option<Arc<str>>,
     stream: bool,
     key_id: Option<Arc<str>>,
-    policy: Option<Arc<str>>,
     outcome: Option<Outcome>,
     attempts: Vec<Attempt>,
     skipped: Vec<Skipped>,
@@ -68,23 +67,30 @@ impl Trail {
     /// A trail that begins now, with a fresh id (a version 7 UUID: ids sort by time, and are no secret).
     #[must_use]
     pub fn start() -> Self {
-        let since_1970 = wall::now()
+        let started_at = wall::now();
+        let since_1970 = started_at
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         let mut random = [0; 10];
         fastrand::fill(&mut random);
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-        Self::with_id(&*id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()))
+        let mut text = uuid::Uuid::encode_buffer();
+        let id: &str = id.simple().encode_lower(&mut text);
+        Self::begun(id.into(), started_at)
     }
 
     /// A trail that begins now, for a request that has an id already.
     #[must_use]
     pub fn with_id(id: impl Into<Arc<str>>) -> Self {
+        Self::begun(id.into(), wall::now())
+    }
+
+    fn begun(id: Arc<str>, started_at: SystemTime) -> Self {
         Self(Arc::new(Shared {
-            id: id.into(),
+            id,
             started: Instant::now(),
-            started_at: wall::now(),
+            started_at,
             state: Mutex::default(),
         }))
     }
@@ -122,11 +128,6 @@ impl Trail {
     /// Says who asked: the id of a key, never the key.
     pub fn asked_by(&self, key_id: impl Into<Arc<str>>) {
         self.state().record.key_id = Some(key_id.into());
-    }
-
-    /// Says which residency rules hold for it, by name.
-    pub fn governed_by(&self, policy: impl Into<Arc<str>>) {
-        self.state().record.policy = Some(policy.into());
     }
 
     /// Opens a row for a call to `deployment`.
@@ -338,7 +339,6 @@ impl Record {
             model,
             stream,
             key_id,
-            policy,
             outcome,
             attempts,
             skipped,
@@ -354,7 +354,6 @@ impl Record {
             model,
             stream,
             key_id,
-            policy,
             outcome,
             attempts,
             skipped,
