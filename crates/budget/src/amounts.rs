@@ -78,6 +78,16 @@ impl Amounts {
         }
         self
     }
+
+    /// Of each currency the lesser amount.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            nano_usd: self.nano_usd.min(other.nano_usd),
+            tokens: self.tokens.min(other.tokens),
+            requests: self.requests.min(other.requests),
+        }
+    }
 }
 
 pub(crate) const fn capped(amount: u64) -> u64 {

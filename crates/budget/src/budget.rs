@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use backstop_core::NanoUsd;
+
 use crate::amounts::capped;
 use crate::{Currency, Window};
 
@@ -88,21 +90,55 @@ impl Mode {
     }
 }
 
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So much money.
+    Usd(NanoUsd),
+    /// So many tokens, in and out.
+    Tokens(u64),
+    /// So many requests.
+    Requests(u64),
+}
+
+impl Limit {
+    /// What it counts.
+    #[must_use]
+    pub const fn currency(self) -> Currency {
+        match self {
+            Self::Usd(_) => Currency::NanoUsd,
+            Self::Tokens(_) => Currency::Tokens,
+            Self::Requests(_) => Currency::Requests,
+        }
+    }
+
+    /// The number; at most [`MAX_AMOUNT`](crate::MAX_AMOUNT).
+    #[must_use]
+    pub const fn amount(self) -> u64 {
+        capped(match self {
+            Self::Usd(amount) => amount.as_nano(),
+            Self::Tokens(amount) | Self::Requests(amount) => amount,
+        })
+    }
+}
+
 /// One rule: so much, shared by these, for so long.
 ///
 /// ```
-/// use backstop_budget::{Budget, Currency, Mode, Scope, Window};
+/// use backstop_budget::{Budget, Limit, Mode, Scope, Window};
+/// use backstop_core::NanoUsd;
 /// use std::time::Duration;
 ///
 /// // Thirty dollars a month for one key.
-/// let web = Budget::new(Scope::Key, Currency::NanoUsd, 30_000_000_000, Window::month("UTC")?).of("web");
+/// let dollars = NanoUsd::from_usd_str("30")?;
+/// let web = Budget::new(Scope::Key, Limit::Usd(dollars), Window::month("UTC")?).of("web");
 /// assert_eq!(web.name(), "key=web/usd/month@UTC");
 ///
 /// // A hundred requests in 24 hours for each user. So far, it only tells.
-/// let users = Budget::new(Scope::User, Currency::Requests, 100, Window::rolling(Duration::from_secs(86_400)))
+/// let users = Budget::new(Scope::User, Limit::Requests(100), Window::rolling(Duration::from_secs(86_400)))
 ///     .with_mode(Mode::Soft);
 /// assert_eq!(users.name(), "user/requests/86400s");
-/// # Ok::<_, backstop_budget::UnknownZone>(())
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
@@ -110,8 +146,7 @@ pub struct Budget {
     named: bool,
     scope: Scope,
     id: Option<Arc<str>>,
-    currency: Currency,
-    limit: u64,
+    limit: Limit,
     window: Window,
     mode: Mode,
 }
@@ -119,16 +154,15 @@ pub struct Budget {
 impl Budget {
     /// A hard limit for each member of `scope`; for everything together if that is [`Scope::Global`].
     ///
-    /// A `limit` above [`MAX_AMOUNT`](crate::MAX_AMOUNT) is taken for that; 0 refuses everything that costs.
+    /// A limit of 0 refuses everything that takes any of it.
     #[must_use]
-    pub fn new(scope: Scope, currency: Currency, limit: u64, window: Window) -> Self {
+    pub fn new(scope: Scope, limit: Limit, window: Window) -> Self {
         let mut budget = Self {
             name: Arc::from(""),
             named: false,
             scope,
             id: (scope == Scope::Global).then(|| Arc::from("")),
-            currency,
-            limit: capped(limit),
+            limit,
             window,
             mode: Mode::Hard,
         };
@@ -165,12 +199,8 @@ impl Budget {
         if self.named {
             return;
         }
-        let Self {
-            scope,
-            currency,
-            window,
-            ..
-        } = self;
+        let Self { scope, window, .. } = self;
+        let currency = self.limit.currency();
         let id = self.id.as_deref().filter(|id| !id.is_empty());
         self.name = match id {
             Some(id) => format!("{scope}={id}/{currency}/{window}").into(),
@@ -185,6 +215,10 @@ impl Budget {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// What the limit is shared by.
@@ -202,13 +236,13 @@ impl Budget {
     /// What it counts.
     #[must_use]
     pub const fn currency(&self) -> Currency {
-        self.currency
+        self.limit.currency()
     }
 
-    /// How much there is.
+    /// How much there is, in that.
     #[must_use]
     pub const fn limit(&self) -> u64 {
-        self.limit
+        self.limit.amount()
     }
 
     /// For how long.

@@ -18,7 +18,7 @@ pub struct Denied {
 #[derive(Debug)]
 pub enum Reason {
     /// A hard limit has no room for it.
-    Refused(Refused),
+    Refused(Box<Refused>),
     /// The ledger cannot say.
     Unavailable(Unavailable),
 }

@@ -1,7 +1,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::{Amounts, Hold, IfLost, Reservation, ReservationId, Settlement};
+use crate::{Amounts, Hold, IfLost, ReservationId, Settlement};
 
 /// What a [`Ledger`](crate::Ledger) holds for one call. It is settled once.
 ///
@@ -18,19 +18,20 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What `hold` holds for `reservation`: so much was granted of what it wanted.
-    pub fn new(hold: Box<dyn Hold>, reservation: &Reservation, granted: Amounts) -> Self {
+    /// What `hold` holds: so much was granted, and that becomes of it when it is lost
+    /// ([`Reservation::when_lost`](crate::Reservation::when_lost)).
+    pub fn new(hold: Box<dyn Hold>, granted: Amounts, if_lost: IfLost) -> Self {
         Self {
             hold: Some(hold),
             granted,
             exceeded: Vec::new(),
-            if_lost: reservation.when_lost(),
+            if_lost,
             sent: false,
         }
     }
 
     /// Says which soft and shadow legs it was booked to although they had no room, by their places in
-    /// [`Reservation::legs`].
+    /// [`Reservation::legs`](crate::Reservation::legs).
     pub fn with_exceeded(mut self, legs: Vec<usize>) -> Self {
         self.exceeded = legs;
         self
@@ -48,7 +49,7 @@ impl Lease {
         self.granted
     }
 
-    /// The soft and shadow legs that had no room for it, by their places in [`Reservation::legs`].
+    /// The soft and shadow legs that had no room for it, by their places in [`Reservation::legs`](crate::Reservation::legs).
     #[must_use]
     pub fn exceeded(&self) -> &[usize] {
         &self.exceeded

@@ -33,6 +33,7 @@ use crate::{Budget, Denied, Lease, Reservation, ReservationId, Span, Unavailable
 /// - **Settling.** [`Hold::settle`] gives back what was held on every leg, and books what was spent, in one step, in
 ///   the rows that the reservation was booked in, whatever window it is by then. What is spent beyond what was held is
 ///   booked all the same, and added to `overrun`.
+/// - **Order.** What this process has settled before it asks to reserve, or for balances, is booked in the answer.
 /// - **Losses.** As long as its [`Hold`] exists, a reservation is in use: a ledger that can be outlived by its data
 ///   renews its claim on it, for as long as that takes. What a process leaves behind when it dies expires, and is
 ///   then settled as its [`IfLost`](crate::IfLost) says.

@@ -142,8 +142,8 @@ impl Reservation {
 
     /// Takes less where there is no room for all of it, but no less than `least`.
     #[must_use]
-    pub const fn at_least(mut self, least: Amounts) -> Self {
-        self.least = least;
+    pub fn at_least(mut self, least: Amounts) -> Self {
+        self.least = least.min(self.wanted);
         self
     }
 
@@ -173,13 +173,19 @@ impl Reservation {
         &self.legs
     }
 
+    /// The accounts, to keep.
+    #[must_use]
+    pub fn into_legs(self) -> Vec<Leg> {
+        self.legs
+    }
+
     /// What it wants.
     #[must_use]
     pub const fn wanted(&self) -> Amounts {
         self.wanted
     }
 
-    /// The least that is of use; never more than [`wanted`](Self::wanted) is asked for.
+    /// The least that is of use; never more than [`wanted`](Self::wanted).
     #[must_use]
     pub const fn least(&self) -> Amounts {
         self.least

@@ -285,12 +285,20 @@ impl Span {
     /// which asking again can help.
     #[must_use]
     pub fn frees(&self, bucket: i64) -> Option<SystemTime> {
-        if self.until == i64::MAX {
+        let at = self.counts_until(bucket);
+        if at == i64::MAX {
             return None;
         }
-        let at = bucket.saturating_add(self.until - self.since);
         let since_1970 = Duration::from_secs(u64::try_from(at).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since_1970)
+    }
+
+    /// The same in seconds; [`i64::MAX`] for ever.
+    pub(crate) const fn counts_until(&self, bucket: i64) -> i64 {
+        if self.until == i64::MAX {
+            return i64::MAX;
+        }
+        bucket.saturating_add(self.until - self.since)
     }
 }
 
