@@ -54,6 +54,7 @@ struct Record {
     model: Option<Arc<str>>,
     stream: bool,
     key_id: Option<Arc<str>>,
+    policy: Option<Arc<str>>,
     outcome: Option<Outcome>,
     attempts: Vec<Attempt>,
     skipped: Vec<Skipped>,
@@ -128,6 +129,11 @@ impl Trail {
     /// Says who asked: the id of a key, never the key.
     pub fn asked_by(&self, key_id: impl Into<Arc<str>>) {
         self.state().record.key_id = Some(key_id.into());
+    }
+
+    /// Says which residency rules hold for it, by name.
+    pub fn governed_by(&self, policy: impl Into<Arc<str>>) {
+        self.state().record.policy = Some(policy.into());
     }
 
     /// Opens a row for a call to `deployment`.
@@ -339,6 +345,7 @@ impl Record {
             model,
             stream,
             key_id,
+            policy,
             outcome,
             attempts,
             skipped,
@@ -354,6 +361,7 @@ impl Record {
             model,
             stream,
             key_id,
+            policy,
             outcome,
             attempts,
             skipped,
