@@ -48,8 +48,10 @@ use tower_service::Service;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: shorter than most load balancers keep theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// The most that is buffered of one HTTP/1 connection; hyper's default is 400 KiB.
-const BUFFER: usize = 64 * 1024;
+/// What hyper accepts as a buffer at least.
+const MIN_BUFFER: usize = 8 * 1024;
+/// How many HTTP/2 streams can stand still before their connection does: more than servers allow at a time.
+const STREAMS: u32 = 128;
 
 /// A pooled HTTP client. Clones share the pool.
 #[derive(Clone)]
@@ -65,40 +67,90 @@ impl Client {
     ///
     /// [`NoRoots`] if the system has none, as in a bare container.
     pub fn new() -> Result<Self, NoRoots> {
+        Self::builder().build()
+    }
+
+    /// A client that trusts nobody: for plain HTTP, to servers on the same machine or behind a mesh.
+    #[must_use]
+    pub fn plain_http() -> Self {
+        Self::builder().plain_http()
+    }
+
+    /// Another client: how much its connections may hold.
+    pub const fn builder() -> Builder {
+        Builder {
+            connection_buffer: 32 * 1024,
+            http2_window: 64 * 1024,
+        }
+    }
+}
+
+/// How much a client's connections hold of answers that are not read as fast as they come.
+///
+/// A server that sends faster is made to wait: what is in memory for one answer is bounded by these.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct Builder {
+    connection_buffer: usize,
+    http2_window: u32,
+}
+
+impl Builder {
+    /// Sets how much of one HTTP/1 connection is buffered, in bytes: 32 KiB if it is not said, 8 KiB at least.
+    pub const fn connection_buffer(mut self, bytes: usize) -> Self {
+        self.connection_buffer = bytes;
+        self
+    }
+
+    /// Sets how much of one HTTP/2 stream is buffered, in bytes: 64 KiB if it is not said.
+    pub const fn http2_window(mut self, bytes: u32) -> Self {
+        self.http2_window = bytes;
+        self
+    }
+
+    /// As [`Client::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoots`] if the system has no certificate authorities.
+    pub fn build(self) -> Result<Client, NoRoots> {
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls_provider())
             .map_err(NoRoots)?;
-        Ok(Self::over(
+        Ok(self.over(
             tls.https_or_http()
                 .enable_all_versions()
                 .wrap_connector(connector()),
         ))
     }
 
-    /// A client that trusts nobody: for plain HTTP, to servers on the same machine or behind a mesh.
+    /// As [`Client::plain_http`].
     #[must_use]
-    pub fn plain_http() -> Self {
+    pub fn plain_http(self) -> Client {
         let tls = rustls::ClientConfig::builder_with_provider(rustls_provider().into())
             .with_safe_default_protocol_versions()
             .expect("the provider's own versions")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
-        Self::over(
+        self.over(
             tls.https_or_http()
                 .enable_http1()
                 .wrap_connector(connector()),
         )
     }
 
-    fn over(connector: HttpsConnector<HttpConnector>) -> Self {
+    fn over(self, connector: HttpsConnector<HttpConnector>) -> Client {
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .timer(TokioTimer::new())
-            .http1_max_buf_size(BUFFER)
+            .http1_max_buf_size(self.connection_buffer.max(MIN_BUFFER))
+            .http2_initial_stream_window_size(self.http2_window)
+            .http2_initial_connection_window_size(self.http2_window.saturating_mul(STREAMS))
+            .http2_max_send_buf_size(self.http2_window as usize)
             .build(connector);
-        Self {
+        Client {
             inner: Arc::new(inner),
         }
     }
