@@ -1,6 +1,7 @@
 //! The head of an answer.
 
 use backstop_core::{Deployment, Trail, UpstreamId};
+use bytes::BytesMut;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, response};
 
@@ -52,13 +53,14 @@ pub(crate) fn head(
             headers.append(name, value.clone());
         }
     }
-    counts(headers, trail);
+    let mut values = Values::new();
+    counted(headers, trail, &mut values);
     if options.expose_served_by {
         if let Some(deployment) = trail.last_asked() {
-            served_by(headers, &deployment);
+            served_by(headers, &deployment, &mut values);
         }
         if let Some(UpstreamId(id)) = upstream.extensions.get() {
-            text(headers, UPSTREAM_ID, id);
+            values.insert(headers, [UPSTREAM_ID], id);
         }
     }
     response
@@ -66,9 +68,13 @@ pub(crate) fn head(
 
 /// Which request this was and what it took: on every response.
 pub(crate) fn counts(headers: &mut HeaderMap, trail: &Trail) {
-    both(headers, [REQUEST_ID, LITELLM_CALL_ID], trail.id());
+    counted(headers, trail, &mut Values::new());
+}
+
+fn counted(headers: &mut HeaderMap, trail: &Trail, values: &mut Values) {
+    values.insert(headers, [REQUEST_ID, LITELLM_CALL_ID], trail.id());
     if let Some(model) = trail.model() {
-        text(headers, LITELLM_MODEL_GROUP, &model);
+        values.insert(headers, [LITELLM_MODEL_GROUP], &model);
     }
     headers.insert(ATTEMPTS, number(trail.attempts()));
     let (retries, fallbacks) = (trail.retries() as usize, trail.fallbacks() as usize);
@@ -78,27 +84,40 @@ pub(crate) fn counts(headers: &mut HeaderMap, trail: &Trail) {
     headers.insert(LITELLM_FALLBACKS, number(fallbacks));
 }
 
-fn served_by(headers: &mut HeaderMap, deployment: &Deployment) {
-    both(headers, [DEPLOYMENT, LITELLM_MODEL_ID], deployment.id());
-    text(headers, PROVIDER, deployment.provider());
-    text(headers, MODEL, deployment.model());
+fn served_by(headers: &mut HeaderMap, deployment: &Deployment, values: &mut Values) {
+    values.insert(headers, [DEPLOYMENT, LITELLM_MODEL_ID], deployment.id());
+    values.insert(headers, [PROVIDER], deployment.provider());
+    values.insert(headers, [MODEL], deployment.model());
     if let Some(region) = deployment.region() {
-        text(headers, REGION, region);
+        values.insert(headers, [REGION], region);
     }
 }
 
-/// Leaves a header out whose value HTTP does not allow: a model may be named in any script.
-fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
+/// The texts of one response's headers, in one piece of memory.
+struct Values(BytesMut);
 
-/// One value under two names, checked once.
-fn both(headers: &mut HeaderMap, [name, other]: [HeaderName; 2], value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value.clone());
-        headers.insert(other, value);
+impl Values {
+    fn new() -> Self {
+        // More than the texts of most responses.
+        Self(BytesMut::with_capacity(256))
+    }
+
+    /// Leaves a text out that HTTP does not allow: a model may be named in any script.
+    fn insert<const N: usize>(
+        &mut self,
+        headers: &mut HeaderMap,
+        names: [HeaderName; N],
+        text: &str,
+    ) {
+        if !text.is_ascii() {
+            return;
+        }
+        self.0.extend_from_slice(text.as_bytes());
+        if let Ok(value) = HeaderValue::from_maybe_shared(self.0.split().freeze()) {
+            for name in names {
+                headers.insert(name, value.clone());
+            }
+        }
     }
 }
 

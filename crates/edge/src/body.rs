@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use backstop_chat::Chunk;
 use backstop_core::{BoxError, Trail};
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -17,10 +17,13 @@ use crate::layer::Options;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
+/// From how many bytes on events do not wait for those that are ready behind them.
+const BATCH: usize = 16 * 1024;
+
 pin_project! {
     /// JSON, or server-sent events.
     ///
-    /// A stream ends with `data: [DONE]`. If it breaks, it ends with an error in OpenAI's format before that, and
+    /// Events that are ready together are one frame, so that they leave in one write. A stream ends with `data: [DONE]`. If it breaks, it ends with an error in OpenAI's format before that, and
     /// without a finish reason: it never looks complete when it is not.
     #[project = EdgeBodyProj]
     pub struct EdgeBody<R> {
@@ -72,33 +75,45 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut this = self.project();
         loop {
-            let last = match this.kind.as_mut().project() {
+            let last: Bytes = match this.kind.as_mut().project() {
                 KindProj::Full { bytes } | KindProj::Last { bytes } => {
                     return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
                 }
                 KindProj::Stream {
-                    inner,
+                    mut inner,
                     options,
                     trail,
-                } => match ready!(inner.poll_frame(cx)) {
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(chunk) if chunk.has_remaining() => {
-                            return Poll::Ready(Some(Ok(Frame::data(chunk.into_bytes()))));
+                } => {
+                    let mut batch = Batch::default();
+                    let end = loop {
+                        match inner.as_mut().poll_frame(cx) {
+                            Poll::Ready(Some(Ok(frame))) => {
+                                if let Ok(chunk) = frame.into_data() {
+                                    batch.push(chunk.into_bytes());
+                                }
+                                if batch.len() < BATCH {
+                                    continue;
+                                }
+                            }
+                            Poll::Ready(Some(Err(error))) => break Some(error.into()),
+                            Poll::Ready(None) => break None,
+                            Poll::Pending if batch.len() == 0 => return Poll::Pending,
+                            Poll::Pending => {}
                         }
-                        _ => continue,
-                    },
-                    Some(Err(error)) => {
-                        let rejection = Rejection::of(&error.into());
+                        return Poll::Ready(Some(Ok(Frame::data(batch.into_bytes()))));
+                    };
+                    if let Some(error) = end {
+                        let rejection = Rejection::of(&error);
                         trail.surface();
                         trail.end(rejection.outcome());
-                        let mut bytes = b"data: ".to_vec();
-                        bytes.extend_from_slice(&rejection.into_json(options, trail));
-                        bytes.extend_from_slice(b"\n\n");
-                        bytes.extend_from_slice(DONE);
-                        bytes.into()
+                        let mut event = b"data: ".to_vec();
+                        event.extend_from_slice(&rejection.into_json(options, trail));
+                        event.extend_from_slice(b"\n\n");
+                        batch.push(event.into());
                     }
-                    None => Bytes::from_static(DONE),
-                },
+                    batch.push(Bytes::from_static(DONE));
+                    batch.into_bytes()
+                }
             };
             // What runs within is over: whoever waits for its end need not wait for the caller to read ours.
             this.kind.set(Kind::Last { bytes: Some(last) });
@@ -118,6 +133,42 @@ where
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Kind::Stream { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// Events that are ready together. A single one is not copied.
+#[derive(Default)]
+struct Batch {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Batch {
+    fn push(&mut self, event: Bytes) {
+        if event.is_empty() {
+            return;
+        }
+        if self.len() == 0 {
+            self.first = event;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.reserve(4 * (self.first.len() + event.len()));
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&event);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.all.len())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
         }
     }
 }
