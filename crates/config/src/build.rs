@@ -9,6 +9,7 @@ use backstop::anthropic::Anthropic;
 use backstop::bedrock::{self, Bedrock};
 use backstop::chat::Dialect;
 use backstop::client::Client;
+use backstop::collect::{self, Collect};
 use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
 use backstop::fallback::{self, InOrder, LeastBusy, Strategy as Pick, Weighted};
@@ -17,9 +18,9 @@ use backstop::resume::Resume;
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
-    AttemptLayer, BoxError, Chat, ChatService, DeadlineLayer, Deployment, FailureKind, Failures,
-    Fallback, IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer, RetryLayer, RetryPolicy,
-    Target, TimeoutLayer,
+    AttemptLayer, BoxError, Chat, ChatService, CollectLayer, DeadlineLayer, Deployment,
+    FailureKind, Failures, Fallback, IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer,
+    RetryLayer, RetryPolicy, Target, TimeoutLayer,
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
@@ -31,6 +32,7 @@ use crate::circuits::{
 };
 use crate::error::ConfigError;
 use crate::live::Table;
+use crate::mid_stream;
 use crate::schema::{
     AuthError, BedrockConfig, Config, DeploymentConfig, ProviderConfig, Router, Strategy,
 };
@@ -45,7 +47,7 @@ type Observer = fn(&fallback::Event<'_>);
 pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy, Failures, Observer>>;
 
 /// Everything that answers for one model.
-pub(crate) type Stack = Resume<Chain>;
+pub(crate) type Stack = Collect<Resume<Chain>>;
 
 /// A configuration that is sound cannot be run on this machine.
 #[derive(Debug)]
@@ -109,7 +111,7 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
         forget_failures_of_old_key(deployment, state);
         let circuits = circuits(index, config, &shared, &policy, state);
         targets.push((
-            target(deployment, &config.router, &policy, &circuits, state).await?,
+            target(deployment, config, &policy, &circuits, state).await?,
             circuits,
         ));
     }
@@ -156,7 +158,12 @@ fn stack(
         .policy(policy.clone())
         .observe(observer);
     let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
-    Ok(ResumeLayer::with_options(config.router.mid_stream).layer(bounded))
+    let resumed = ResumeLayer::with_options(mid_stream::of(&chain.model, config)).layer(bounded);
+    let collects = chain
+        .steps
+        .iter()
+        .any(|step| config.deployments[step.deployment].collect_streams);
+    Ok(CollectLayer::new().enabled(collects).layer(resumed))
 }
 
 /// The failure table, as the configuration edits it.
@@ -186,11 +193,12 @@ fn policy(router: &Router) -> Policy {
 
 async fn target(
     config: &DeploymentConfig,
-    router: &Router,
+    all: &Config,
     policy: &Policy,
     circuits: &DeploymentCircuits,
     state: &State,
 ) -> Result<Target<ChatService>, BuildError> {
+    let router = &all.router;
     let mut deployment = Deployment::new(Arc::clone(&config.id))
         .with_provider(config.provider.name())
         .with_model(Arc::clone(&config.model))
@@ -212,7 +220,13 @@ async fn target(
         .budget(budget);
     let timeout = TimeoutLayer::first_token(config.timeout.unwrap_or(router.timeout))
         .idle(config.stream_timeout.unwrap_or(router.stream_timeout));
+    let as_asked: fn(Request<Chat>) -> Request<Chat> = if config.collect_streams {
+        |request| request
+    } else {
+        collect::as_asked
+    };
     let layers = ServiceBuilder::new()
+        .map_request(as_asked)
         .layer(RetryLayer::new(retry))
         .layer(AttemptLayer::new(deployment.clone()))
         .layer(circuits.layer())
@@ -235,7 +249,7 @@ async fn target(
             }
             let dialect = dialect.model(&*config.model);
             layers
-                .service(over_http(dialect, base.as_deref(), state)?)
+                .service(over_http(dialect, base.as_deref(), all, state)?)
                 .into_target(deployment)
         }
         ProviderConfig::Anthropic { key, base } => {
@@ -248,7 +262,7 @@ async fn target(
             let dialect = dialect.model(&*config.model);
             let deployment = deployment.with_prefill(dialect.takes_prefill());
             layers
-                .service(over_http(dialect, base.as_deref(), state)?)
+                .service(over_http(dialect, base.as_deref(), all, state)?)
                 .into_target(deployment)
         }
         ProviderConfig::Bedrock(settings) => {
@@ -269,16 +283,20 @@ fn url(text: &str) -> Result<http::Uri, BoxError> {
 fn over_http<D: Dialect>(
     dialect: D,
     base: Option<&str>,
+    config: &Config,
     state: &State,
 ) -> Result<Provider<D, Client>, BuildError> {
     let mut shared = state.client.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(client) = &*shared {
         return Ok(Provider::new(dialect, client.clone()));
     }
-    let client = match (Client::new(), base) {
+    let builder = Client::builder()
+        .connection_buffer(config.general.connection_buffer)
+        .http2_window(config.general.http2_window);
+    let client = match (builder.build(), base) {
         (Ok(client), _) => shared.insert(client).clone(),
         // Plain HTTP needs no certificates, and a machine that has none should do for it.
-        (Err(_), Some(base)) if base.starts_with("http://") => Client::plain_http(),
+        (Err(_), Some(base)) if base.starts_with("http://") => builder.plain_http(),
         (Err(error), _) => return Err(BuildError::new("the HTTP client", error)),
     };
     Ok(Provider::new(dialect, client))

@@ -34,6 +34,7 @@ mod document;
 mod error;
 mod keys;
 mod live;
+mod mid_stream;
 mod provider;
 mod read;
 mod schema;

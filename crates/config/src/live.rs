@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
+use backstop::collect::CollectBody;
 use backstop::cooldown::Circuits;
 use backstop::resume::ResumeBody;
 use backstop::{Body, BoxError, Chat, Failure, FailureKind};
@@ -101,7 +102,7 @@ pub type LiveFuture = Either<
     Ready<Result<Response<Body>, BoxError>>,
     MapOk<
         <Stack as Service<Request<Chat>>>::Future,
-        fn(Response<ResumeBody<Chain, Body>>) -> Response<Body>,
+        fn(Response<CollectBody<ResumeBody<Chain, Body>>>) -> Response<Body>,
     >,
 >;
 
@@ -129,7 +130,7 @@ impl Service<Request<Chat>> for Live {
 }
 
 /// The body's own type holds the whole chain's, which no server's task need know.
-fn erase(response: Response<ResumeBody<Chain, Body>>) -> Response<Body> {
+fn erase(response: Response<CollectBody<ResumeBody<Chain, Body>>>) -> Response<Body> {
     response.map(Body::new)
 }
 

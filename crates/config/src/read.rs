@@ -138,6 +138,25 @@ impl<'a> Section<'a> {
             .transpose()
     }
 
+    /// The size of a connection's buffer, in bytes.
+    pub(crate) fn kilobytes(&mut self, key: &'static str) -> Result<Option<u32>, ConfigError> {
+        let place = self.place_of(key);
+        match (self.count(key)?, place) {
+            // Less holds no request's head; more is no bound.
+            (Some(size), Some(place)) if !(8..=65_536).contains(&size) => Err(ConfigError::at(
+                place,
+                format!("`{key}` must be a number of KiB from 8 to 65536"),
+            )),
+            (size, _) => Ok(size.map(|size| size * 1024)),
+        }
+    }
+
+    /// Where the value of a key stands.
+    fn place_of(&self, key: &str) -> Option<Place> {
+        let entry = self.entries.iter().find(|(entry, _)| entry.name == key);
+        entry.map(|(_, node)| node.place)
+    }
+
     /// A duration in seconds, whole or fractional.
     pub(crate) fn seconds(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
         self.take(key)
@@ -163,11 +182,7 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
     ) -> Result<Option<Duration>, ConfigError> {
-        let place = self
-            .entries
-            .iter()
-            .find(|(entry, _)| entry.name == key)
-            .map(|(_, node)| node.place);
+        let place = self.place_of(key);
         match (self.seconds(key)?, place) {
             (Some(Duration::ZERO), Some(place)) => Err(ConfigError::at(
                 place,

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use backstop::resume::ResumeOptions;
 
 use crate::error::Place;
+use crate::mid_stream::MidStream;
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -39,6 +40,10 @@ pub(crate) struct DeploymentConfig {
     pub(crate) stream_timeout: Option<Duration>,
     pub(crate) allowed_fails: Option<u32>,
     pub(crate) cooldown_time: Option<Duration>,
+    /// Whether it is asked for a stream where the caller wants none.
+    pub(crate) collect_streams: bool,
+    /// What it says about mid-stream failover for its whole model, and where.
+    pub(crate) mid_stream: Option<(MidStream, Place)>,
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +182,10 @@ pub struct General {
     pub expose_served_by: bool,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,
+    /// What an HTTP/1 connection may hold in either direction, in bytes.
+    pub connection_buffer: usize,
+    /// What an HTTP/2 stream may hold in either direction, in bytes.
+    pub http2_window: u32,
 }
 
 impl Default for General {
@@ -186,6 +195,8 @@ impl Default for General {
             expose_attempts: false,
             expose_served_by: true,
             max_request_bytes: 20 * 1024 * 1024,
+            connection_buffer: 32 * 1024,
+            http2_window: 64 * 1024,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::document::{Node, Value};
 use crate::error::ConfigError;
+use crate::mid_stream;
 use crate::read::{Section, text};
 use crate::schema::{
     AuditConfig, AuthError, Config, DeploymentConfig, FallbackList, General, Named, RetryOn,
@@ -57,6 +58,7 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         let deployment = deployment(node, environment, &deployments)?;
         deployments.push(deployment);
     }
+    mid_stream::agree(&deployments)?;
     Ok(Config {
         deployments,
         router,
@@ -84,13 +86,15 @@ fn deployment(
     entry.finish()?;
 
     let (name, name_place) = params.required_text("model")?;
-    params.refuse(&["collect_streams", "rpm", "tpm"], LATER)?;
+    params.refuse(&["rpm", "tpm"], LATER)?;
     let (prefix, model) = crate::provider::split(&name, name_place)?;
     let provider = crate::provider::read(prefix, &mut params)?;
     let order = params.count("order")?;
     let weight = params.count("weight")?.unwrap_or(1);
     let timeout = params.positive_seconds("timeout")?;
     let stream_timeout = params.positive_seconds("stream_timeout")?;
+    let collect_streams = params.flag("collect_streams")?.unwrap_or(false);
+    let mid_stream = mid_stream::read(&mut params)?;
     params.finish()?;
 
     let (mut id, mut allowed_fails, mut cooldown_time) = (None, None, None);
@@ -132,6 +136,8 @@ fn deployment(
         stream_timeout,
         allowed_fails,
         cooldown_time,
+        collect_streams,
+        mid_stream,
     })
 }
 
@@ -201,35 +207,10 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
             &[("next", AuthError::Next), ("surface", AuthError::Surface)],
         )?,
     );
-    if let Some(section) = section.section("mid_stream")? {
-        mid_stream(section, router)?;
+    if let Some((mid_stream, _)) = mid_stream::read(&mut section)? {
+        router.mid_stream = mid_stream.over(router.mid_stream);
     }
     fallbacks(&mut section, router)?;
-    section.finish()
-}
-
-fn mid_stream(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
-    let mut options = router.mid_stream;
-    if let Some(prefill) = section.flag("prefill")? {
-        options = options.prefill(prefill);
-    }
-    if let Some(replay) = section.flag("replay")? {
-        options = options.replay(replay);
-    }
-    let choices = [("verified", (true, false)), ("lenient", (true, true))];
-    if let Some((prompted, lenient)) = section.choice_or_off("prompt", &choices, (false, false))? {
-        options = options.prompted(prompted).lenient(lenient);
-    }
-    if let Some(times) = section.count("max_resumes")? {
-        options = options.max_resumes(times);
-    }
-    if let Some(deadline) = section.positive_seconds("deadline")? {
-        options = options.deadline(deadline);
-    }
-    if let Some(hold) = section.flag("hold_tool_calls")? {
-        options = options.hold_tool_calls(hold);
-    }
-    router.mid_stream = options;
     section.finish()
 }
 
@@ -328,6 +309,13 @@ fn general_settings(mut section: Section<'_>) -> Result<General, ConfigError> {
     if let Some(megabytes) = section.count("max_request_size_mb")? {
         general.max_request_bytes = megabytes as usize * 1024 * 1024;
     }
+    if let Some(bytes) = section.kilobytes("connection_buffer_kb")? {
+        general.connection_buffer = bytes as usize;
+    }
+    set(
+        &mut general.http2_window,
+        section.kilobytes("http2_window_kb")?,
+    );
     section.finish()?;
     Ok(general)
 }

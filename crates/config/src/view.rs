@@ -39,6 +39,8 @@ pub struct StepView {
     pub region: Option<String>,
     /// The time that one attempt has to its first token.
     pub timeout: Duration,
+    /// Whether it is asked for a stream where the caller wants none.
+    pub collects: bool,
 }
 
 pub(crate) fn chains(config: &Config) -> Vec<ChainView> {
@@ -64,6 +66,7 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
                 model: Arc::clone(&deployment.model),
                 region: deployment.provider.region().map(str::to_owned),
                 timeout: deployment.timeout.unwrap_or(router.timeout),
+                collects: deployment.collect_streams,
             }
         })
         .collect();
@@ -101,9 +104,14 @@ impl fmt::Display for ChainView {
             .unwrap_or(0);
         for step in &self.steps {
             let region = step.region.as_deref().unwrap_or("-");
+            let collects = if step.collects {
+                "  collects streams"
+            } else {
+                ""
+            };
             writeln!(
                 f,
-                "  {:>2}. {:width$}  {:9}  {}  region {region}  timeout {:?}",
+                "  {:>2}. {:width$}  {:9}  {}  region {region}  timeout {:?}{collects}",
                 step.order + 1,
                 step.id,
                 step.provider,

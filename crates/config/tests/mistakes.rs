@@ -238,8 +238,54 @@ fn in_the_router_settings() {
             "mid_stream: {prefil: true}",
             "b.yaml:7:16: unknown key `prefil` in `mid_stream`; did you mean `prefill`?",
         ),
+        (
+            "mid_stream: never",
+            "b.yaml:7:15: `mid_stream` must be a mapping, but is text",
+        ),
     ] {
         assert_eq!(error(&router(rest)), expected, "{rest}");
+    }
+}
+
+#[test]
+fn in_mid_stream_of_a_model() {
+    let models = |other: &str| {
+        format!(
+            "model_list:
+  - model_name: smart
+    litellm_params: {{model: openai/gpt-4o, mid_stream: {{prompt: false}}}}
+  - model_name: {other}
+    litellm_params: {{model: anthropic/claude-sonnet-4-6, mid_stream: off}}
+"
+        )
+    };
+    assert_eq!(
+        error(&models("smart")),
+        "b.yaml:5:70: `mid_stream` holds for the whole model `smart`, and another of its deployments says \
+         something else; say it once"
+    );
+    let other = Config::parse("b.yaml", &models("other"), &environment());
+    other.expect("another model is another matter");
+}
+
+#[test]
+fn in_the_size_of_buffers() {
+    for (rest, expected) in [
+        (
+            "connection_buffer_kb: 7",
+            "b.yaml:7:25: `connection_buffer_kb` must be a number of KiB from 8 to 65536",
+        ),
+        (
+            "http2_window_kb: 65537",
+            "b.yaml:7:20: `http2_window_kb` must be a number of KiB from 8 to 65536",
+        ),
+        (
+            "http2_windw_kb: 64",
+            "b.yaml:7:3: unknown key `http2_windw_kb` in `general_settings`; did you mean `http2_window_kb`?",
+        ),
+    ] {
+        let text = format!("{MODELS}general_settings:\n  {rest}\n");
+        assert_eq!(error(&text), expected, "{rest}");
     }
 }
 

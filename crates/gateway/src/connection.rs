@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstop_config::General;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,8 +27,8 @@ const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// also how long a client's pool may keep an idle connection: longer than load balancers do (60 s as a rule).
 const HEAD: Duration = Duration::from_secs(75);
 
-/// What a connection may hold in either direction; hyper's own limit is 400 KiB.
-const BUFFER: usize = 64 * 1024;
+/// How many HTTP/2 streams' uploads may wait on one connection.
+const UPLOADS: u32 = 16;
 
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
@@ -44,19 +45,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
+    /// Connections hold what `general` allows, whatever the speed of their clients.
+    pub(crate) fn new(gateway: Arc<Gateway>, general: &General) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .max_buf_size(BUFFER)
+            .max_buf_size(general.connection_buffer)
             .max_header_size(HEAD_BYTES);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            .initial_stream_window_size(BUFFER as u32)
-            .initial_connection_window_size(16 * BUFFER as u32)
-            .max_send_buf_size(BUFFER)
+            .initial_stream_window_size(general.http2_window)
+            .initial_connection_window_size(general.http2_window.saturating_mul(UPLOADS))
+            .max_send_buf_size(general.http2_window as usize)
             .max_header_list_size(HEAD_BYTES as u32)
             .keep_alive_interval(KEEP_ALIVE);
         Self {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstop_config::General;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,10 +30,10 @@ pub(crate) struct Connections {
 }
 
 impl Listener {
-    pub(crate) fn new(tcp: TcpListener, gateway: Arc<Gateway>) -> Self {
+    pub(crate) fn new(tcp: TcpListener, gateway: Arc<Gateway>, general: &General) -> Self {
         Self {
             tcp,
-            server: Server::new(gateway),
+            server: Server::new(gateway, general),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn run(options: Serve) -> Result<(), BoxError> {
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     announce(format_args!("listening on http://{}", tcp.local_addr()?));
 
-    let connections = Listener::new(tcp, Arc::clone(&gateway))
+    let connections = Listener::new(tcp, Arc::clone(&gateway), &config.general)
         .run(signals.next())
         .await;
     tracing::info!("stopping: requests that are under way may end");

@@ -32,7 +32,7 @@ impl Host {
         let gateway = Arc::new(Gateway::start(config, exposure).await?);
         let tcp = TcpListener::bind(listen).await?;
         let url = format!("http://{}", tcp.local_addr()?);
-        let listener = Listener::new(tcp, Arc::clone(&gateway));
+        let listener = Listener::new(tcp, Arc::clone(&gateway), &config.general);
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let stopped = async {
