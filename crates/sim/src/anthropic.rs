@@ -18,6 +18,7 @@ pub(crate) struct Anthropic;
 impl Api for Anthropic {
     const PROVIDER: Provider = Provider::Anthropic;
     const STREAM: &'static str = "text/event-stream; charset=utf-8";
+    const NO_PREFILL: &'static str = "This model does not support assistant message prefill. The conversation must end with a user message.";
 
     fn call(path: &str, json: &Value) -> Option<(String, bool)> {
         (path == "/v1/messages").then(|| {
@@ -123,7 +124,7 @@ impl Api for Anthropic {
                 r#"{{"type":"tool_use","id":"toolu_sim{seq}_{call}","name":"{}","input":{{}}}}"#,
                 escape(&asked.name)
             );
-            frames.push(false, |buffer| start(buffer, index, &block));
+            frames.push(true, |buffer| start(buffer, index, &block));
             const PARTIAL: &str = r#"{"type":"input_json_delta","partial_json":""#;
             frames.push(false, |buffer| delta(buffer, index, PARTIAL, ""));
             for fragment in asked.fragments() {

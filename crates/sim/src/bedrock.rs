@@ -20,6 +20,7 @@ impl Api for Bedrock {
     const PROVIDER: Provider = Provider::Bedrock;
     const STREAM: &'static str = "application/vnd.amazon.eventstream";
     const FILTERS_IN_200: bool = true;
+    const NO_PREFILL: &'static str = "The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.";
 
     fn call(path: &str, _: &Value) -> Option<(String, bool)> {
         let (model, operation) = path.strip_prefix("/model/")?.rsplit_once('/')?;
@@ -128,7 +129,7 @@ impl Api for Bedrock {
                 r#"{{"contentBlockIndex":{index},"start":{{"toolUse":{{"toolUseId":"tooluse_sim{seq}_{call}","name":"{}"}}}}}}"#,
                 escape(&asked.name)
             );
-            event(&mut frames, false, "contentBlockStart", payload);
+            event(&mut frames, true, "contentBlockStart", payload);
             for fragment in asked.fragments() {
                 let payload = format!(
                     r#"{{"contentBlockIndex":{index},"delta":{{"toolUse":{{"input":"{fragment}"}}}}}}"#
@@ -177,6 +178,15 @@ impl Api for Bedrock {
         let mut buffer = BytesMut::new();
         write(&mut buffer, headers, payload.to_string());
         vec![buffer.freeze()]
+    }
+
+    /// The whole frame with one bit of its checksum wrong.
+    fn damaged(frame: &Bytes) -> Bytes {
+        let mut frame = BytesMut::from(&frame[..]);
+        if let Some(last) = frame.last_mut() {
+            *last ^= 1;
+        }
+        frame.freeze()
     }
 
     fn ping() -> Option<Bytes> {

@@ -126,6 +126,10 @@ async fn reply<A: Api>(mut ask: Ask, exchange: Exchange) -> Response<ScriptBody>
     if plan.huge {
         return huge::<A>(exchange);
     }
+    if plan.refuses_prefill && ask.given.is_last() {
+        let refusal = Failure::invalid(A::NO_PREFILL);
+        return failed::<A>(exchange, &refusal, &ask.base);
+    }
     let breaks_with_error = matches!(plan.breaks, Some((Break::Error, _)));
     match plan.error {
         Some(Kind::Filter) if A::FILTERS_IN_200 => plan.filtered = Some(0),

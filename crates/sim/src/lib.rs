@@ -32,13 +32,16 @@
 //! | `latency=ms` `ttft=ms` `slow=ms` | waits before the headers, before the first chunk, before each chunk |
 //! | `stall=n` `ping=ms` | falls silent after n chunks; keeps the connection alive while it waits |
 //! | `cutat=n` | connection reset after n bytes of the body |
-//! | `cut=n` `eof=n` `error=n` | after n chunks: connection reset, clean end without the terminal, error frame (of the kind of `500`, `429`, … if one is named as well) |
+//! | `cut=n` `eof=n` `error=n` `garbage=n` | after n chunks: connection reset, clean end without the terminal, error frame (of the kind of `500`, `429`, … if one is named as well), a damaged frame (Bedrock: with a wrong checksum) and a clean end |
 //! | `garbage` `html` `empty` `truncated` `wrongtype` | a 200 with no answer in it; closed in the middle; JSON where a stream was asked for, `text/plain` where JSON was |
 //! | `nodone` `crlf` `comments` `split` | harmless oddities of a stream: no `[DONE]`, CRLF line ends, comment lines, chunks that end anywhere |
-//! | `tools` `twotools` `preamble=n` | calls the first tool of the request, the first two; says n tokens before |
+//! | `tools` `twotools` `tools=n` `preamble=n` | calls the first tool of the request, the first two, n of them in turn; says n tokens before |
 //! | `tokens=n` `text=style` | the length (64) and kind (`ascii`, `multibyte`, `emoji`, `combining`, `crlf`, `code`) of the text |
 //! | `echo` `overlap=n` `restart` `noanchor` `paraphrase` | how a continuation begins: the whole prefix again, its last n characters, from the start, without the quotation, in other words |
+//! | `noprefill` | refuses a conversation that ends with the assistant, as Claude does from 4.6 on without being asked |
 //! | `first=n` `fail=n` | the faults hold for the first n requests of this model string; `fail=n` is `500+first=n` |
+//!
+//! A chunk is one token of the text, the beginning of a call, or a piece of its arguments.
 //!
 //! An answer that is not streamed is one body: what would come after n chunks comes in its middle, and its delays add up.
 //!

@@ -21,6 +21,8 @@ pub(crate) struct OpenAi;
 impl Api for OpenAi {
     const PROVIDER: Provider = Provider::OpenAi;
     const STREAM: &'static str = "text/event-stream; charset=utf-8";
+    /// vLLM's words: OpenAI's own models take such a conversation, and answer as if that turn were complete.
+    const NO_PREFILL: &'static str = "continue_final_message is set but the final message does not appear in the chat after applying the chat template! This can happen if the chat template deletes portions of the final message.";
 
     fn call(path: &str, json: &Value) -> Option<(String, bool)> {
         (path == "/chat/completions").then(|| {
@@ -131,7 +133,7 @@ impl Api for OpenAi {
                 r#"{{"tool_calls":[{{"index":{call},"id":"call_sim{seq}_{call}","type":"function","function":{{"name":"{}","arguments":""}}}}]}}"#,
                 escape(&asked.name)
             );
-            frames.push(false, |buffer| chunk.delta(buffer, 0, &[&start], None));
+            frames.push(true, |buffer| chunk.delta(buffer, 0, &[&start], None));
             let open = format!(r#"{{"tool_calls":[{{"index":{call},"function":{{"arguments":""#);
             for fragment in asked.fragments() {
                 frames.push(true, |buffer| {

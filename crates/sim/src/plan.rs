@@ -32,6 +32,7 @@ pub const KNOWN: &[&str] = &[
     "eof=after",
     "error=after",
     "garbage",
+    "garbage=after",
     "html",
     "empty",
     "truncated",
@@ -43,6 +44,7 @@ pub const KNOWN: &[&str] = &[
     "split",
     "tools",
     "twotools",
+    "tools=n",
     "preamble=n",
     "tokens=n",
     "text=style",
@@ -51,12 +53,16 @@ pub const KNOWN: &[&str] = &[
     "restart",
     "noanchor",
     "paraphrase",
+    "noprefill",
     "fail=n",
     "first=n",
 ];
 
 /// The most tokens that one answer has.
 pub(crate) const MAX_TOKENS: usize = 10_000;
+
+/// The most calls that one answer has.
+const MAX_CALLS: usize = 100;
 
 /// A fault that is not in [`KNOWN`], or an argument that it cannot take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +121,8 @@ pub(crate) enum Break {
     Eof,
     /// The provider's own error frame.
     Error,
+    /// A frame that is damaged, and then a well-formed end of the HTTP body.
+    Garbage,
 }
 
 /// A 200 that is not the answer.
@@ -171,6 +179,8 @@ pub(crate) struct Plan {
     pub(crate) tokens: usize,
     pub(crate) style: Style,
     pub(crate) seam: Seam,
+    /// A conversation that ends with the assistant is refused, whatever the model.
+    pub(crate) refuses_prefill: bool,
     /// The faults hold for this many requests to the model string, and no longer.
     pub(crate) first: Option<u64>,
 }
@@ -198,6 +208,7 @@ impl Default for Plan {
             tokens: 64,
             style: Style::Ascii,
             seam: Seam::AsAsked,
+            refuses_prefill: false,
             first: None,
         }
     }
@@ -283,6 +294,7 @@ impl Plan {
             ("cutat", _) => self.cut_at = Some(number()?),
             ("eof", _) => self.breaks = Some((Break::Eof, number()?)),
             ("error", _) => self.breaks = Some((Break::Error, number()?)),
+            ("garbage", Some(_)) => self.breaks = Some((Break::Garbage, number()?)),
             ("garbage", None) => self.shape = Some(Shape::Garbage),
             ("html", None) => self.shape = Some(Shape::Html),
             ("empty", None) => self.shape = Some(Shape::Empty),
@@ -294,6 +306,12 @@ impl Plan {
             ("split", None) => self.split = true,
             ("tools", None) => self.calls = 1,
             ("twotools", None) => self.calls = 2,
+            ("tools", Some(_)) => {
+                self.calls = number()?;
+                if !(1..=MAX_CALLS).contains(&self.calls) {
+                    return Err(unknown());
+                }
+            }
             ("preamble", _) => self.preamble = number()?.min(MAX_TOKENS),
             ("tokens", _) => {
                 self.tokens = number()?;
@@ -307,6 +325,7 @@ impl Plan {
             ("restart", None) => self.seam = Seam::Restart,
             ("noanchor", None) => self.seam = Seam::NoAnchor,
             ("paraphrase", None) => self.seam = Seam::Paraphrase,
+            ("noprefill", None) => self.refuses_prefill = true,
             ("fail", _) => {
                 self.first = Some(number()? as u64);
                 self.error = Some(Kind::Server);
@@ -346,7 +365,18 @@ mod tests {
     #[test]
     fn an_unknown_fault_or_argument_names_the_known_ones() {
         for bad in [
-            "501", "slow", "slow=x", "429=-1", "429=inf", "tokens=0", "text=x", "hang=1", "",
+            "501",
+            "slow",
+            "slow=x",
+            "429=-1",
+            "429=inf",
+            "tokens=0",
+            "text=x",
+            "hang=1",
+            "",
+            "tools=0",
+            "tools=101",
+            "garbage=x",
         ] {
             let error = Plan::of(&format!("m+{bad}")).unwrap_err().to_string();
             assert!(

@@ -3,6 +3,7 @@
 use crate::{
     answer::{Answer, Ask},
     plan::Kind,
+    steps::NOISE,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -45,6 +46,8 @@ pub(crate) trait Api {
     const STREAM: &'static str;
     /// Whether a prompt is blocked with a 200 for want of an error that says so.
     const FILTERS_IN_200: bool = false;
+    /// How a model refuses a conversation that ends with the assistant.
+    const NO_PREFILL: &'static str;
 
     /// The model and whether a stream is asked for, if the path is one of this provider's.
     fn call(path: &str, json: &Value) -> Option<(String, bool)>;
@@ -69,6 +72,11 @@ pub(crate) trait Api {
 
     /// A failure in a stream that has begun; no kind stands for the provider's usual one.
     fn error_frames(kind: Option<Kind>, base: &str) -> Vec<Bytes>;
+
+    /// A frame of a stream with an error in it that no network noticed: of events, half of one, and noise.
+    fn damaged(frame: &Bytes) -> Bytes {
+        [&frame[..frame.len() / 2], NOISE, b"\n\n"].concat().into()
+    }
 
     /// What keeps a silent stream alive.
     fn ping() -> Option<Bytes>;

@@ -300,6 +300,13 @@ pub(crate) struct Given {
     pub(crate) user: Option<String>,
 }
 
+impl Given {
+    /// Whether the conversation ends with it.
+    pub(crate) const fn is_last(&self) -> bool {
+        self.prefix.is_some() && self.user.is_none()
+    }
+}
+
 /// A text answer, escaped for JSON.
 #[derive(Debug, Default)]
 pub(crate) struct Said {

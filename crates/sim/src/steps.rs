@@ -8,6 +8,9 @@ use crate::{
 use bytes::Bytes;
 use std::time::Duration;
 
+/// Bytes that are neither JSON nor UTF-8.
+pub(crate) const NOISE: &[u8] = b"\0\xff\xfe}";
+
 /// A body in one piece, or what a fault leaves of it.
 pub(crate) fn whole(plan: &Plan, bytes: Bytes) -> (Vec<Step>, Option<u64>) {
     let length = Some(bytes.len() as u64);
@@ -17,6 +20,11 @@ pub(crate) fn whole(plan: &Plan, bytes: Bytes) -> (Vec<Step>, Option<u64>) {
         (_, Some((Break::Cut, _))) => (vec![half(), Step::Reset], length),
         (_, Some((Break::Stall, _))) => (vec![half(), Step::Stall(None)], length),
         (_, Some((Break::Eof, _))) => (vec![half()], None),
+        (_, Some((Break::Garbage, _))) => {
+            let rest = bytes.slice(bytes.len() / 2..);
+            let noise = Bytes::from_static(NOISE);
+            (vec![half(), Step::Send(noise), Step::Send(rest)], None)
+        }
         _ => (vec![Step::Send(bytes)], length),
     }
 }
@@ -45,6 +53,7 @@ pub(crate) fn streamed<A: Api>(plan: &Plan, base: &str, frames: Vec<Frame>) -> V
                 Some(Break::Stall) => steps.push(Step::Stall(ping)),
                 Some(Break::Cut) => steps.push(Step::Reset),
                 Some(Break::Eof) => {}
+                Some(Break::Garbage) => steps.push(Step::Send(A::damaged(&frame.bytes))),
                 Some(Break::Error) => {
                     steps.extend(
                         A::error_frames(plan.error, base)

@@ -1,8 +1,9 @@
 //! What Anthropic refuses.
 
+use super::Anthropic;
 use crate::{
     answer::{Ask, Choice, Tool},
-    provider::{Failure, claude, takes_prefill},
+    provider::{Api, Failure, claude, takes_prefill},
     turns::{count, given, strings, text_of},
 };
 use http::HeaderMap;
@@ -134,9 +135,7 @@ fn messages<'a>(base: &str, json: &'a Value) -> Result<&'a [Value], Failure> {
     let last = messages.last().unwrap_or(first);
     if last["role"] == "assistant" {
         if !takes_prefill(base) {
-            return Err(Failure::invalid(
-                "This model does not support assistant message prefill. The conversation must end with a user message.",
-            ));
+            return Err(Failure::invalid(Anthropic::NO_PREFILL));
         }
         if text_of(&last["content"]).ends_with(char::is_whitespace) {
             return Err(Failure::invalid(

@@ -1,8 +1,9 @@
 //! What Bedrock refuses.
 
+use super::Bedrock;
 use crate::{
     answer::{Ask, Choice, Tool},
-    provider::{Failure, claude, takes_prefill},
+    provider::{Api, Failure, claude, takes_prefill},
     turns::{count, given, strings},
 };
 use serde_json::Value;
@@ -113,9 +114,7 @@ fn messages<'a>(base: &str, json: &'a Value) -> Result<&'a [Value], Failure> {
             .last()
             .is_some_and(|last| last["role"] == "assistant")
     {
-        return Err(Failure::invalid(
-            "The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.",
-        ));
+        return Err(Failure::invalid(Bedrock::NO_PREFILL));
     }
     Ok(messages)
 }

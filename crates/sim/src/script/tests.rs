@@ -62,6 +62,12 @@ fn a_quoted_tail_is_repeated_first() {
     assert_eq!(answer("m+echo", prefix, Some(&ask)), whole);
     assert_eq!(answer("m+restart", prefix, Some(&ask)), whole);
     assert_eq!(answer("m+overlap=7", prefix, Some(&ask)), whole[113..]);
+    assert_eq!(answer("m+overlap=0", prefix, Some(&ask)), rest);
+    assert_eq!(
+        answer("m+overlap=200", prefix, Some(&ask)),
+        whole,
+        "no more than there is"
+    );
     assert!(answer("m+paraphrase", prefix, Some(&ask)).starts_with("Differently"));
 }
 

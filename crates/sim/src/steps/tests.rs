@@ -1,5 +1,5 @@
 use super::*;
-use crate::{anthropic::Anthropic, openai::OpenAi};
+use crate::{anthropic::Anthropic, bedrock::Bedrock, openai::OpenAi};
 
 /// A start, three chunks, an end.
 fn steps<A: Api>(faults: &str) -> Vec<String> {
@@ -60,6 +60,12 @@ fn a_break_comes_after_so_many_chunks_and_before_the_end() {
         );
     }
     assert_eq!(steps::<OpenAi>("cut=1"), ["start", "one", "Reset"]);
+    assert_eq!(steps::<OpenAi>("garbage=1")[..2], ["start", "one"]);
+    assert_eq!(
+        steps::<OpenAi>("garbage=1")[2],
+        "data\0\u{fffd}\u{fffd}}\n\n"
+    );
+    assert_eq!(steps::<Bedrock>("garbage=1")[2], "twn");
     assert_eq!(steps::<OpenAi>("stall=1"), ["start", "one", "Stall(None)"]);
     assert_eq!(
         steps::<OpenAi>("truncated"),

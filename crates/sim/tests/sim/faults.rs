@@ -1,6 +1,6 @@
 //! Each fault as a client sees it.
 
-use crate::support::{Broken, Client, PROVIDERS, Response, ask, request, send, sim};
+use crate::support::{Broken, Client, PROVIDERS, Response, ask, ask_with, request, send, sim};
 use backstop_sim::{Outage, Provider, Sim};
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -366,7 +366,7 @@ async fn tools_are_called_when_asked_or_forced() {
     let tools = json!({"tools": [{"type": "function", "function": function}]});
     let forced = json!({"tools": tools["tools"], "tool_choice": "required"});
     for (model, more) in [("m+tools", &tools), ("m", &forced), ("m+twotools", &tools)] {
-        let response = send(&sim, crate::support::ask_with("openai", model, false, more))
+        let response = send(&sim, ask_with("openai", model, false, more))
             .await
             .unwrap()
             .json();
@@ -387,6 +387,69 @@ async fn tools_are_called_when_asked_or_forced() {
         response["choices"][0]["finish_reason"], "stop",
         "there is no tool to call"
     );
+}
+
+/// One tool, in each provider's own format.
+fn one_tool(provider: &str) -> Value {
+    let schema = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+    match provider {
+        "openai" => {
+            json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]})
+        }
+        "anthropic" => json!({"tools": [{"name": "f", "input_schema": schema}]}),
+        _ => {
+            json!({"toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": schema}}}]}})
+        }
+    }
+}
+
+/// How often a word is in a body, which need not be text.
+fn count(response: &Response, word: &str) -> usize {
+    let body = response.body();
+    body.windows(word.len())
+        .filter(|part| *part == word.as_bytes())
+        .count()
+}
+
+#[tokio::test]
+async fn as_many_calls_as_asked_and_a_break_at_every_piece_of_them() {
+    let sim = sim().await;
+    for (provider, id, end) in [
+        ("openai", "call_sim", "\"finish_reason\":\"tool_calls\""),
+        ("anthropic", "toolu_sim", "message_stop"),
+        ("bedrock", "tooluse_sim", "messageStop"),
+    ] {
+        let fetch = async |faults: &str, stream| {
+            let model = format!("claude-sonnet-4-5+{faults}");
+            let asked = ask_with(provider, &model, stream, &one_tool(provider));
+            send(&sim, asked).await.unwrap()
+        };
+        for stream in [false, true] {
+            assert_eq!(count(&fetch("tools=3", stream).await, id), 3, "{provider}");
+        }
+        // The arguments are in two pieces, so that each call is three chunks.
+        for after in 0..=6_usize {
+            for fault in ["cut", "eof", "error", "garbage"] {
+                let broken = fetch(&format!("tools=2+{fault}={after}"), true).await;
+                // What is damaged may be the beginning of a call.
+                let damaged = usize::from(fault == "garbage" && after % 3 == 0);
+                let begun = count(&broken, id) - after.div_ceil(3);
+                assert!(begun <= damaged, "{provider} {fault}={after}");
+                assert_eq!(count(&broken, end), 0, "{provider} {fault}={after}");
+                assert_eq!(broken.broken.is_some(), fault == "cut");
+            }
+            let model = format!("claude-sonnet-4-5+tools=2+stall={after}");
+            let asked = ask_with(provider, &model, true, &one_tool(provider));
+            let mut client = Client::connect(&sim).await;
+            let mut body = client.start(asked).await.unwrap().into_body();
+            let mut read = Vec::new();
+            let whole = fetch(&format!("tools=2+eof={after}"), true).await.body();
+            while read.len() < whole.len() {
+                read.extend(body.frame().await.unwrap().unwrap().into_data().unwrap());
+            }
+            assert_eq!(read.len(), whole.len(), "what comes before the silence");
+        }
+    }
 }
 
 #[tokio::test]

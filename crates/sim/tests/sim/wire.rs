@@ -405,21 +405,43 @@ async fn a_continuation_gets_the_rest_in_every_format() {
             };
             text.as_str().unwrap().to_owned()
         };
+        let ask = format!("Begin with «{}» and go on.", &prefix[20..]);
         let begun = json!([
             turn("user", "Hello"),
             turn("assistant", prefix),
-            turn("user", "Please go on.")
+            turn("user", &ask)
         ]);
-        let more = json!({"messages": begun});
-        for (seam, expected) in [
-            ("", rest.to_owned()),
-            ("+echo", whole.clone()),
-            ("+restart", whole.clone()),
-            ("+overlap=5", whole[45..].to_owned()),
+        let quoting = json!({"messages": begun});
+        let prefilling = json!({"messages": [turn("user", "Hello"), turn("assistant", prefix)]});
+        let fetch = async |seam, more: &Value| {
+            let model = format!("claude-sonnet-4-5{seam}");
+            let request = ask_with(provider, &model, false, more);
+            send(&sim, request).await.unwrap()
+        };
+        for (seam, quoted, prefilled) in [
+            ("", &whole[20..], rest),
+            ("+noanchor", rest, rest),
+            ("+noprefill", &whole[20..], ""),
+            ("+echo", &whole, &whole),
+            ("+restart", &whole, &whole),
+            ("+overlap=5", &whole[45..], &whole[45..]),
+            ("+overlap=51", &whole, &whole),
         ] {
-            let request = ask_with(provider, &format!("claude-sonnet-4-5{seam}"), false, &more);
-            let response = send(&sim, request).await.unwrap();
-            assert_eq!(said(&response.json()), expected, "{provider}{seam}");
+            let answer = fetch(seam, &quoting).await;
+            assert_eq!(said(&answer.json()), quoted, "{provider}{seam}");
+            let answer = fetch(seam, &prefilling).await;
+            if prefilled.is_empty() {
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+                let words = answer.text();
+                let named = words.contains("prefill") || words.contains("continue_final_message");
+                assert!(named, "{words}");
+            } else {
+                assert_eq!(said(&answer.json()), prefilled, "{provider}{seam}");
+            }
+        }
+        for more in [&quoting, &prefilling] {
+            let other = said(&fetch("+paraphrase", more).await.json());
+            assert!(other.starts_with("Differently"), "{provider}: {other}");
         }
     }
 }
