@@ -136,7 +136,7 @@ model_list:
 fn the_printed_chain_says_what_an_operator_asks() {
     let text = "
 model_list:
-  - {model_name: smart, litellm_params: {model: openai/gpt-4o, timeout: 20}}
+  - {model_name: smart, litellm_params: {model: openai/gpt-4o, timeout: 20, collect_streams: true}}
   - {model_name: smart, litellm_params: {model: bedrock/anthropic.claude-sonnet-4-6, aws_region_name: eu-west-1}}
 router_settings: {routing_strategy: simple-shuffle, deadline: 60}
 ";
@@ -145,7 +145,7 @@ router_settings: {routing_strategy: simple-shuffle, deadline: 60}
         "smart (weighted shuffle)",
         "openai/gpt-4o",
         "region eu-west-1",
-        "timeout 20s",
+        "timeout 20s  collects streams\n",
         "worst case 112s",
         "after 60s",
     ] {

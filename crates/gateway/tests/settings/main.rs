@@ -5,6 +5,7 @@ mod support;
 
 mod audit;
 mod chains;
+mod collect;
 mod cooldowns;
 mod front;
 mod retries;
