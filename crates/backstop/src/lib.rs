@@ -7,16 +7,19 @@
 //!  AuditLayer           one record per request: opened here, closed at the true end
 //!  EdgeLayer            OpenAI's HTTP format ↔ http::Request<Chat>
 //!  CollectLayer         the caller wants no stream: asks below for one all the same, and puts it together
+//!  ResidencyPolicyLayer which residency rules hold for this request, for everything below
 //!  ResumeLayer          a stream that breaks after its first token goes on from another deployment
 //!  DeadlineLayer        the time to a first token, for the whole chain
 //!  Fallback             asks one deployment after another, stops at the first committed answer
 //!    │ one small stack per deployment, each layer optional:
 //!    ├─ TargetLayer     makes the stack a link of the chain
+//!    ├─ RegionLayer     nothing runs for a deployment that the request's rules forbid
 //!    ├─ RetryLayer      tower's own, with RetryPolicy: only for failures where asking again helps
 //!    ├─ AttemptLayer    one row in the record per call
 //!    ├─ CooldownLayer   circuit breaker: every attempt is evidence, one probe at a time
 //!    ├─ TimeoutLayer    time to first token; idle time between chunks
 //!    ├─ PrimeLayer      holds the response until its first content: a failure in a 200 is still a failure
+//!    ├─ RegionSeal      lets nothing out that RegionLayer has not let in
 //!    └─ Provider        OpenAi, Anthropic over any HTTP client; Bedrock over the AWS SDK
 //! ```
 //!
@@ -112,6 +115,9 @@ pub use backstop_openai as openai;
 #[cfg(feature = "prime")]
 #[doc(no_inline)]
 pub use backstop_prime as prime;
+#[cfg(feature = "region")]
+#[doc(no_inline)]
+pub use backstop_region as region;
 #[cfg(feature = "resume")]
 #[doc(no_inline)]
 pub use backstop_resume as resume;
@@ -134,6 +140,8 @@ pub use backstop_edge::EdgeLayer;
 pub use backstop_fallback::{Fallback, Target};
 #[cfg(feature = "prime")]
 pub use backstop_prime::PrimeLayer;
+#[cfg(feature = "region")]
+pub use backstop_region::{RegionLayer, Residency, ResidencyPolicyLayer};
 #[cfg(feature = "resume")]
 pub use backstop_resume::ResumeLayer;
 #[cfg(feature = "retry")]
