@@ -47,6 +47,7 @@ pub mod patterns;
 pub mod provider;
 mod request;
 pub mod sse;
+mod texts;
 
 pub use self::body::Body;
 pub use self::chunk::{Chunk, Finish, Meta};
@@ -63,4 +64,5 @@ pub use self::endpoint::{InvalidBaseUrl, endpoint};
 pub use self::error::ProviderError;
 pub use self::invalid::InvalidChat;
 pub use self::provider::Provider;
-pub use self::request::{Chat, Needs};
+pub use self::request::Chat;
+pub use backstop_core::Needs;

@@ -125,15 +125,19 @@ impl<'de> Visitor<'de> for Top<'de, '_> {
                 let seed = Messages {
                     at: self.at,
                     needs: &mut head.needs,
+                    size: &mut head.size,
                 };
                 map.next_value_seed(seed)?;
                 // Nobody splices the messages, so their place is only the room between their neighbours.
                 key.end..key.end
             } else {
                 let raw: &'de RawValue = map.next_value()?;
-                match name {
-                    Some(name) => read(name, raw, &mut head, &mut model)?,
-                    None => shallow(raw.get())?,
+                if let Some(name) = name {
+                    read(name, raw, &mut head, &mut model)?;
+                } else {
+                    shallow(raw.get())?;
+                    // Whatever it is, its provider may show it to the model.
+                    head.size.text += raw.get().len() as u64;
                 }
                 span(self.text, raw.get())
             };
@@ -206,23 +210,35 @@ fn read<E: de::Error>(
             head.max_output.get_or_insert(bound);
         }
         "max_completion_tokens" => head.max_output = Some(typed(raw)?),
-        "n" => head.needs.several = typed::<u32, E>(raw)? > 1,
-        "tools" => head.needs.tools = !typed::<Vec<&RawValue>, E>(raw)?.is_empty(),
+        "n" => {
+            head.choices = typed::<u32, E>(raw)?.into();
+            head.needs.several = head.choices > 1;
+        }
+        "tools" => {
+            head.size.tools = typed::<Vec<&RawValue>, E>(raw)?.len() as u64;
+            head.size.schemas += text.len() as u64;
+            head.needs.tools = head.size.tools > 0;
+        }
+        "tool_choice" => {
+            head.needs.forced_tools = !matches!(text, r#""auto""# | r#""none""#);
+        }
         "response_format" => {
             let format: Typed<'_> = typed(raw)?;
             head.needs.json_schema = format.kind == "json_schema";
             head.needs.json_object = format.kind == "json_object";
+            head.size.schemas += text.len() as u64;
         }
         "temperature" | "top_p" | "presence_penalty" | "frequency_penalty" => {
             typed::<f64, E>(raw)?;
         }
-        "parallel_tool_calls" => {
-            typed::<bool, E>(raw)?;
-        }
+        "parallel_tool_calls" => head.needs.parallel_tools = typed(raw)?,
         "logprobs" => head.needs.logprobs = typed(raw)?,
         "reasoning_effort" => head.needs.reasoning = typed::<String, E>(raw)? != "none",
         "stop" => drop(typed::<crate::Stop<'_>, E>(raw)?),
-        "audio" => head.needs.audio = true,
+        "audio" => {
+            head.needs.audio = true;
+            head.needs.audio_out = true;
+        }
         _ => {}
     }
     Ok(())

@@ -1,12 +1,12 @@
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use backstop_core::Ask;
+use backstop_core::{Ask, Needs, PromptSize};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{Conversation, Edit, InvalidChat, parse};
+use crate::{Conversation, Edit, InvalidChat, parse, texts};
 
 /// A chat request in OpenAI's format: the original bytes, and what was learned by parsing them once.
 #[derive(Clone)]
@@ -22,7 +22,11 @@ pub(crate) struct Head {
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
     pub(crate) max_output: Option<u64>,
+    pub(crate) choices: u64,
     pub(crate) needs: Needs,
+    pub(crate) size: PromptSize,
+    /// The tokens of the texts, once somebody has counted them.
+    pub(crate) tokens: OnceLock<Option<u64>>,
     pub(crate) members: Vec<Member>,
 }
 
@@ -35,36 +39,6 @@ pub(crate) struct Member {
     pub(crate) key: Range<u32>,
     /// The value.
     pub(crate) value: Range<u32>,
-}
-
-/// What a deployment must be able to do to serve a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Needs {
-    /// It offers tools.
-    pub tools: bool,
-    /// Its messages hold tool calls or their results.
-    pub tool_history: bool,
-    /// It shows images.
-    pub vision: bool,
-    /// Some image is named by an `http` URL, which the provider would have to fetch.
-    pub image_urls: bool,
-    /// It has audio in it, or wants some back.
-    pub audio: bool,
-    /// It has files in it.
-    pub files: bool,
-    /// It wants the answer to follow a JSON schema.
-    pub json_schema: bool,
-    /// It wants the answer to be some JSON object.
-    pub json_object: bool,
-    /// It wants token probabilities.
-    pub logprobs: bool,
-    /// It wants more than one choice.
-    pub several: bool,
-    /// It asks for a reasoning effort.
-    pub reasoning: bool,
-    /// Its last message is the assistant's: the answer is to go on from there.
-    pub prefill: bool,
 }
 
 impl Chat {
@@ -200,6 +174,50 @@ impl Ask for Chat {
 
     fn streams(&self) -> bool {
         self.stream()
+    }
+
+    fn needs(&self) -> Needs {
+        self.needs()
+    }
+
+    fn prompt_size(&self) -> Option<PromptSize> {
+        Some(self.head.size)
+    }
+
+    /// Counted once for a request and all its clones; a second parse finds the texts.
+    fn count_tokens(&self, count: &mut dyn FnMut(&str) -> u64) -> Option<u64> {
+        *self.head.tokens.get_or_init(|| texts::count(self, count))
+    }
+
+    fn max_output(&self) -> Option<u64> {
+        self.max_output()
+    }
+
+    fn choices(&self) -> u64 {
+        self.head.choices.max(1)
+    }
+
+    fn clamp_output(&mut self, tokens: u64) -> bool {
+        if self.max_output().is_some_and(|bound| bound <= tokens) {
+            return true;
+        }
+        let bound = tokens.to_string();
+        let mut edit = self.edit();
+        // Both names may be there, and either may be the one that a provider looks at.
+        let both = self.has("max_tokens") && self.has("max_completion_tokens");
+        if both || !self.has("max_tokens") {
+            edit = edit.set("max_completion_tokens", bound.clone());
+        }
+        if self.has("max_tokens") {
+            edit = edit.set("max_tokens", bound);
+        }
+        let clamped = Self::parse(edit.finish()).expect("a valid request stays valid");
+        // A bound changes nothing about the prompt.
+        if let Some(counted) = self.head.tokens.get() {
+            let _ = clamped.head.tokens.set(*counted);
+        }
+        *self = clamped;
+        true
     }
 }
 

@@ -1,6 +1,6 @@
 /// The tokens that one answer took, as far as is known.
 ///
-/// `input` includes `cached` and `cache_write`; `output` includes `reasoning`.
+/// `input` includes `cached` and `cache_write`, which includes `cache_write_1h`; `output` includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -12,6 +12,8 @@ pub struct Usage {
     pub cached: u64,
     /// Prompt tokens written to the provider's cache.
     pub cache_write: u64,
+    /// Those of them that it keeps for an hour, which costs more than the usual five minutes.
+    pub cache_write_1h: u64,
     /// Answer tokens spent on reasoning.
     pub reasoning: u64,
     /// Who counted.

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use backstop_core::{Needs, PromptSize};
 
 use super::At;
-use crate::request::Needs;
 
 pub(super) struct Messages<'a> {
     pub(super) at: &'a Cell<At>,
     pub(super) needs: &'a mut Needs,
+    pub(super) size: &'a mut PromptSize,
 }
 
 impl<'de> DeserializeSeed<'de> for Messages<'_> {
@@ -36,6 +38,7 @@ impl<'de> Visitor<'de> for Messages<'_> {
             let seed = MessageSeed {
                 at: self.at,
                 needs: self.needs,
+                size: self.size,
                 index,
             };
             if seq.next_element_seed(seed)?.is_none() {
@@ -47,6 +50,7 @@ impl<'de> Visitor<'de> for Messages<'_> {
         if index == 0 {
             return Err(de::Error::invalid_length(0, &"at least one message"));
         }
+        self.size.messages = index as u64;
         Ok(())
     }
 }
@@ -65,6 +69,7 @@ enum Field {
 struct MessageSeed<'a> {
     at: &'a Cell<At>,
     needs: &'a mut Needs,
+    size: &'a mut PromptSize,
     index: usize,
 }
 
@@ -96,15 +101,18 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
                     map.next_value_seed(ContentSeed {
                         at: self.at,
                         needs: self.needs,
+                        size: self.size,
                         index: self.index,
                     })?;
                 }
                 Field::ToolCalls => {
                     self.at.set(At::Message(self.index, Some("tool_calls")));
-                    self.needs.tool_history |= map.next_value_seed(Skip)? == Shape::FilledArray;
+                    let calls = map.next_value::<Weighed>()?;
+                    self.needs.tool_history |= calls.filled_array;
+                    self.size.text += calls.bytes;
                 }
                 Field::Other => {
-                    map.next_value_seed(Skip)?;
+                    self.size.text += map.next_value::<Weighed>()?.bytes;
                 }
             }
             self.at.set(At::Message(self.index, None));
@@ -119,6 +127,7 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
 struct ContentSeed<'a> {
     at: &'a Cell<At>,
     needs: &'a mut Needs,
+    size: &'a mut PromptSize,
     index: usize,
 }
 
@@ -137,7 +146,8 @@ impl<'de> Visitor<'de> for ContentSeed<'_> {
         f.write_str("a string, an array of parts, or null")
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.size.text += text.len() as u64;
         Ok(())
     }
 
@@ -153,13 +163,27 @@ impl<'de> Visitor<'de> for ContentSeed<'_> {
                 break;
             };
             match &*part.kind {
+                "text" | "refusal" => {
+                    let bytes = |text: Option<Weighed>| text.map_or(0, |text| text.bytes);
+                    self.size.text += bytes(part.text) + bytes(part.refusal);
+                }
                 "image_url" => {
                     self.needs.vision = true;
                     self.needs.image_urls |= part.image_url.is_some_and(|image| image.is_remote());
+                    self.size.images += 1;
                 }
-                "input_audio" => self.needs.audio = true,
-                "file" => self.needs.files = true,
-                _ => {}
+                "input_audio" => {
+                    self.needs.audio = true;
+                    self.needs.audio_in = true;
+                    // Four characters of base64 are three bytes.
+                    let data = part.input_audio.map_or(0, |audio| audio.bytes);
+                    self.size.audio += data.div_ceil(4) * 3;
+                }
+                "file" => {
+                    self.needs.files = true;
+                    self.size.opaque += 1;
+                }
+                _ => self.size.opaque += 1,
             }
             index += 1;
         }
@@ -171,70 +195,84 @@ impl<'de> Visitor<'de> for ContentSeed<'_> {
 struct PartShape<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
+    text: Option<Weighed>,
+    refusal: Option<Weighed>,
     #[serde(borrow)]
     image_url: Option<crate::ImageUrl<'a>>,
+    input_audio: Option<Weighed>,
 }
 
-/// Passes over a value of any shape, no deeper than the parser recurses.
-struct Skip;
-
-#[derive(PartialEq)]
-enum Shape {
-    FilledArray,
-    Other,
+/// A value of any shape, passed over no deeper than the parser recurses.
+#[derive(Default)]
+struct Weighed {
+    /// The bytes of its strings, names included; a number or the like counts as its longest spelling.
+    bytes: u64,
+    filled_array: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Skip {
-    type Value = Shape;
+impl Weighed {
+    const SCALAR: Self = Self {
+        bytes: 24,
+        filled_array: false,
+    };
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
-        deserializer.deserialize_any(self)
+impl<'de> serde::Deserialize<'de> for Weighed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Weigh)
     }
 }
 
-impl<'de> Visitor<'de> for Skip {
-    type Value = Shape;
+struct Weigh;
+
+impl<'de> Visitor<'de> for Weigh {
+    type Value = Weighed;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<Weighed, E> {
+        Ok(Weighed::SCALAR)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<Weighed, E> {
+        Ok(Weighed::SCALAR)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_u64<E>(self, _: u64) -> Result<Weighed, E> {
+        Ok(Weighed::SCALAR)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<Weighed, E> {
+        Ok(Weighed::SCALAR)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_str<E>(self, text: &str) -> Result<Weighed, E> {
+        Ok(Weighed {
+            bytes: text.len() as u64,
+            filled_array: false,
+        })
     }
 
-    fn visit_unit<E>(self) -> Result<Shape, E> {
-        Ok(Shape::Other)
+    fn visit_unit<E>(self) -> Result<Weighed, E> {
+        Ok(Weighed::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
-        let mut shape = Shape::Other;
-        while seq.next_element_seed(Skip)?.is_some() {
-            shape = Shape::FilledArray;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Weighed, A::Error> {
+        let mut all = Weighed::default();
+        while let Some(one) = seq.next_element::<Weighed>()? {
+            all.bytes += one.bytes;
+            all.filled_array = true;
         }
-        Ok(shape)
+        Ok(all)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            map.next_value_seed(Skip)?;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Weighed, A::Error> {
+        let mut all = Weighed::default();
+        while let Some(key) = map.next_key::<Weighed>()? {
+            all.bytes += key.bytes + map.next_value::<Weighed>()?.bytes;
         }
-        Ok(Shape::Other)
+        Ok(all)
     }
 }
