@@ -178,7 +178,7 @@ pub async fn turmoil(ledger: Arc<dyn Ledger>, prefix: &str) {
     let spent: Vec<Amounts> = callers.join_all().await;
     watching.await;
     assert!(
-        succeeded.load(Ordering::Relaxed) > 100,
+        succeeded.load(Ordering::Relaxed) > 40,
         "it is a test of something"
     );
     let sum = |currency| spent.iter().map(|spent| spent.of(currency)).sum::<u64>();

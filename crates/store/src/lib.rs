@@ -1,0 +1,9 @@
+//! Ledgers that outlive a process: SQLite for one, Redis for many.
+//!
+//! They keep the accounts of [`backstop_budget`]: hand one to its layer in place of the ledger in memory.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteLedger;
