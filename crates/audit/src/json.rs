@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use backstop_core::{Attempt, Deployment, Resume, Skipped, Usage};
+use backstop_core::{Attempt, Ceiling, Deployment, NanoUsd, Resume, Skipped, Usage};
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
@@ -32,10 +32,11 @@ impl Serialize for Record {
         json.serialize_field("retry_count", &self.retries)?;
         json.serialize_field("fallback_count", &self.fallbacks)?;
         json.serialize_field("usage", &self.usage.map(Tokens))?;
-        json.serialize_field("cost_nano_usd", &NULL)?;
-        json.serialize_field("cost_usd", &NULL)?;
+        json.serialize_field("cost_nano_usd", &self.cost.map(NanoUsd::as_nano))?;
+        json.serialize_field("cost_usd", &self.cost.map(Dollars))?;
         json.serialize_field("key_id", &self.key_id.as_deref())?;
-        json.serialize_field("budget", &NULL)?;
+        let ceilings = (!self.ceilings.is_empty()).then(|| Rows(&self.ceilings, CeilingRow));
+        json.serialize_field("budget", &ceilings)?;
         json.serialize_field("policy", &NULL)?;
         json.serialize_field("resumes", &Rows(&self.resumes, ResumeRow))?;
         json.serialize_field("attempts", &Rows(&self.attempts, AttemptRow))?;
@@ -96,7 +97,7 @@ impl Serialize for AttemptRow<'_> {
         json.serialize_field("delay_ms", &attempt.delay.map(Millis))?;
         json.serialize_field("next_action", &decision)?;
         json.serialize_field("usage", &attempt.usage.map(Tokens))?;
-        json.serialize_field("cost_nano_usd", &NULL)?;
+        json.serialize_field("cost_nano_usd", &attempt.cost.map(NanoUsd::as_nano))?;
         json.serialize_field("notes", &attempt.notes)?;
         json.end()
     }
@@ -117,6 +118,30 @@ impl Serialize for SkippedRow<'_> {
         json.serialize_field("until", &until.map(Moment))?;
         json.serialize_field("detail", &skipped.detail)?;
         json.end()
+    }
+}
+
+struct CeilingRow<'a>(&'a Ceiling);
+
+impl Serialize for CeilingRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Ceiling {
+            budget, id, effect, ..
+        } = self.0;
+        let mut json = serializer.serialize_struct("Ceiling", 3)?;
+        json.serialize_field("budget", &**budget)?;
+        json.serialize_field("id", &**id)?;
+        json.serialize_field("effect", effect)?;
+        json.end()
+    }
+}
+
+/// Dollars as decimal text: a JSON number would be read into a float.
+struct Dollars(NanoUsd);
+
+impl Serialize for Dollars {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backstop_core::{
-    Attempt, Deployment, Failure, FailureKind, Outcome, Resume, Skipped, TrailSnapshot, Usage,
-    UsageSource,
+    Attempt, Ceiling, Deployment, Failure, FailureKind, NanoUsd, Outcome, Resume, Skipped,
+    TrailSnapshot, Usage, UsageSource,
 };
 use http::StatusCode;
 
@@ -42,6 +42,10 @@ pub struct Record {
     pub fallbacks: u32,
     /// The tokens that all attempts took, as far as is known.
     pub usage: Option<Usage>,
+    /// What all attempts cost, where that is known.
+    pub cost: Option<NanoUsd>,
+    /// The budgets that had no room; `budget` in JSON.
+    pub ceilings: Vec<Ceiling>,
     /// The caller's key, by its id.
     pub key_id: Option<Arc<str>>,
     /// The calls that were made, in order.
@@ -111,6 +115,8 @@ impl Record {
             overhead: trail.elapsed.saturating_sub(inside(&trail)),
             ttft: seen.first_data.filter(|_| succeeded),
             usage: total(&trail.attempts),
+            cost: trail.cost,
+            ceilings: trail.ceilings,
             detail: seen
                 .failure
                 .as_ref()

@@ -51,7 +51,8 @@ pub use self::money::{InvalidUsd, NanoUsd};
 pub use self::observe::Observe;
 pub use self::policy::{Again, Blame, Next, Policy, Row};
 pub use self::trail::{
-    Attempt, AttemptHandle, Decision, Outcome, Resume, Skipped, Trail, TrailSnapshot,
+    Attempt, AttemptHandle, Ceiling, Decision, Outcome, Resume, RowId, Skipped, Trail,
+    TrailSnapshot,
 };
 pub use self::usage::{Usage, UsageSource};
 

@@ -10,8 +10,8 @@ use http::Extensions;
 use tokio::time::Instant;
 
 pub use self::attempt::AttemptHandle;
-pub use self::record::{Attempt, Decision, Outcome, Resume, Skipped, TrailSnapshot};
-use crate::{Deployment, Failure, FailureKind, wall};
+pub use self::record::{Attempt, Ceiling, Decision, Outcome, Resume, Skipped, TrailSnapshot};
+use crate::{Deployment, Failure, FailureKind, NanoUsd, Usage, wall};
 
 /// What happened to one request, written by the layers that it passes and read by whoever reports it.
 ///
@@ -31,6 +31,10 @@ use crate::{Deployment, Failure, FailureKind, wall};
 /// ```
 #[derive(Clone)]
 pub struct Trail(Arc<Shared>);
+
+/// Which row of a [`Trail`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowId(u64);
 
 struct Shared {
     id: Arc<str>,
@@ -59,6 +63,8 @@ struct Record {
     attempts: Vec<Attempt>,
     skipped: Vec<Skipped>,
     resumes: Vec<Resume>,
+    cost: Option<NanoUsd>,
+    ceilings: Vec<Ceiling>,
     notes: Vec<Cow<'static, str>>,
     retries: u32,
     fallbacks: u32,
@@ -157,6 +163,7 @@ impl Trail {
             delay: repeat.map(|(_, delay)| delay),
             decision: None,
             usage: None,
+            cost: None,
             notes: Vec::new(),
         });
         drop(state);
@@ -252,6 +259,52 @@ impl Trail {
         if let Some(resume) = state.record.resumes.last_mut() {
             resume.refused = Some(why.into());
         }
+    }
+
+    /// The row that was opened last, for whoever has something to say of it later.
+    #[must_use]
+    pub fn last_row(&self) -> Option<RowId> {
+        self.state()
+            .record
+            .attempts
+            .last()
+            .map(|attempt| RowId(attempt.row))
+    }
+
+    /// Says what an attempt took and cost. `row` is its row, if it has one; the sum grows either way.
+    ///
+    /// The tokens stand: what is reported of that attempt from now on was not paid for.
+    pub fn spent(&self, row: Option<RowId>, usage: Usage, cost: NanoUsd) {
+        let mut state = self.state();
+        let record = &mut state.record;
+        let sum = record.cost.unwrap_or_default().saturating_add(cost);
+        record.cost = Some(sum);
+        let attempts = &mut record.attempts;
+        if let Some(RowId(row)) = row
+            && let Some(attempt) = attempts.iter_mut().rfind(|attempt| attempt.row == row)
+        {
+            attempt.usage = Some(usage);
+            attempt.cost = Some(cost);
+        }
+    }
+
+    /// Says that a budget had no room. What is said twice is noted once.
+    pub fn ceiling(&self, budget: impl Into<Arc<str>>, id: Arc<str>, effect: &'static str) {
+        let ceiling = Ceiling {
+            budget: budget.into(),
+            id,
+            effect,
+        };
+        let ceilings = &mut self.state().record.ceilings;
+        if !ceilings.contains(&ceiling) {
+            ceilings.push(ceiling);
+        }
+    }
+
+    /// What the attempts have cost so far, where that is known of any.
+    #[must_use]
+    pub fn cost(&self) -> Option<NanoUsd> {
+        self.state().record.cost
     }
 
     /// Says how the request ended. The first to say so knows best.
@@ -350,6 +403,8 @@ impl Record {
             attempts,
             skipped,
             resumes,
+            cost,
+            ceilings,
             notes,
             retries,
             fallbacks,
@@ -366,6 +421,8 @@ impl Record {
             attempts,
             skipped,
             resumes,
+            cost,
+            ceilings,
             notes,
             retries,
             fallbacks,

@@ -209,6 +209,27 @@ async fn the_names_of_the_json_are_a_contract() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn money_is_whole_nano_dollars_and_text() {
+    let trail = Trail::start();
+    let cost = NanoUsd::from_nano;
+    for nano in [1_000_000_000, 2_500_000] {
+        let attempt = trail.attempt(&deployment("a"));
+        trail.spent(trail.last_row(), Usage::reported(9, 4), cost(nano));
+        attempt.settle(Ok(()));
+    }
+    trail.ceiling("key=web/usd/total", "web".into(), "soft");
+    let record = Record::from_trail(trail.snapshot(), &seen(End::Complete, 200));
+    assert_eq!(record.usage.map(|usage| usage.input), Some(18));
+    let json = serde_json::to_value(&record).expect("serialisable");
+    assert_eq!(json["cost_nano_usd"], 1_002_500_000);
+    assert_eq!(json["cost_usd"], "1.0025");
+    assert_eq!(json["attempts"][1]["cost_nano_usd"], 2_500_000);
+    let expected =
+        serde_json::json!([{"budget": "key=web/usd/total", "id": "web", "effect": "soft"}]);
+    assert_eq!(json["budget"], expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_known_is_null_not_empty() {
     let trail = Trail::start();
     drop(trail.attempt(&Arc::new(Deployment::new("a"))));

@@ -28,9 +28,14 @@ impl AttemptHandle {
         });
     }
 
-    /// The provider reported usage. A later report replaces an earlier one: reports are running totals.
+    /// The provider reported usage. A later report replaces an earlier one: reports are running totals. None does once
+    /// the attempt is [paid for](Trail::spent).
     pub fn used(&mut self, usage: Usage) {
-        self.change(|attempt| attempt.usage = Some(usage));
+        self.change(|attempt| {
+            if attempt.cost.is_none() {
+                attempt.usage = Some(usage);
+            }
+        });
     }
 
     /// The attempt is over.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use crate::{Deployment, FailureKind, Usage};
+use crate::{Deployment, FailureKind, NanoUsd, Usage};
 
 /// One call to a provider.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Attempt {
     pub decision: Option<Decision>,
     /// The tokens it took, as far as is known.
     pub usage: Option<Usage>,
+    /// What it cost, where that is known.
+    pub cost: Option<NanoUsd>,
     /// What had to be changed in the request for this deployment.
     pub notes: Vec<Cow<'static, str>>,
 }
@@ -102,6 +104,18 @@ pub struct Resume {
     pub cut: Option<usize>,
     /// Why nobody did, or it could not be placed.
     pub refused: Option<Cow<'static, str>>,
+}
+
+/// A budget that had no room for a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ceiling {
+    /// The budget's name.
+    pub budget: Arc<str>,
+    /// Whose account of it.
+    pub id: Arc<str>,
+    /// What came of that: `refused`, or `soft` or `shadow` for a call that was made all the same.
+    pub effect: &'static str,
 }
 
 /// How the whole request ended.
@@ -189,6 +203,10 @@ pub struct TrailSnapshot {
     pub skipped: Vec<Skipped>,
     /// The attempts to go on with an answer that broke off, in order.
     pub resumes: Vec<Resume>,
+    /// What the attempts cost together, where that is known of any.
+    pub cost: Option<NanoUsd>,
+    /// The budgets that had no room, in the order in which that was found.
+    pub ceilings: Vec<Ceiling>,
     /// What else there is to say.
     pub notes: Vec<Cow<'static, str>>,
     /// Attempts repeated on the same deployment.

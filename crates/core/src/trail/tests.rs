@@ -1,7 +1,7 @@
 use http::StatusCode;
 
 use super::*;
-use crate::Usage;
+use crate::{NanoUsd, Usage};
 
 fn deployment(id: &str) -> Arc<Deployment> {
     Arc::new(Deployment::new(id))
@@ -97,6 +97,42 @@ async fn the_first_outcome_stands() {
     trail.end(Outcome::Exhausted);
     trail.end(Outcome::UpstreamError);
     assert_eq!(trail.snapshot().outcome, Some(Outcome::Exhausted));
+}
+
+#[test]
+fn what_was_spent_is_added_up_and_its_tokens_stand() {
+    let trail = Trail::start();
+    let mut first = trail.attempt(&deployment("a"));
+    let row = trail.last_row();
+    let second = trail.attempt(&deployment("b"));
+    trail.spent(row, Usage::reported(9, 4), NanoUsd::from_nano(5));
+    trail.spent(
+        trail.last_row(),
+        Usage::reported(1, 1),
+        NanoUsd::from_nano(2),
+    );
+    trail.spent(None, Usage::reported(1, 1), NanoUsd::from_nano(1));
+    first.used(Usage::reported(9, 1));
+    second.discard();
+    let record = trail.snapshot();
+    assert_eq!(record.cost, Some(NanoUsd::from_nano(8)));
+    assert_eq!(record.attempts[0].cost, Some(NanoUsd::from_nano(5)));
+    assert_eq!(record.attempts[0].usage.map(|usage| usage.output), Some(4));
+}
+
+#[test]
+fn a_ceiling_is_noted_once() {
+    let trail = Trail::start();
+    trail.ceiling("a day", "ada".into(), "refused");
+    trail.ceiling("a day", "ada".into(), "refused");
+    trail.ceiling("a day", "ada".into(), "soft");
+    let effects: Vec<_> = trail
+        .snapshot()
+        .ceilings
+        .iter()
+        .map(|it| it.effect)
+        .collect();
+    assert_eq!(effects, ["refused", "soft"]);
 }
 
 #[tokio::test(start_paused = true)]
