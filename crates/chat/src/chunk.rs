@@ -33,6 +33,8 @@ pub struct Meta {
     pub terminal: bool,
     /// The tokens so far.
     pub usage: Option<Usage>,
+    /// Where the provider reports that it ran, as a region's, country's or jurisdiction's name.
+    pub place: Option<&'static str>,
 }
 
 /// Why an answer ends, in OpenAI's terms.
@@ -218,6 +220,10 @@ impl Frame for Chunk {
 
     fn usage(&self) -> Option<&Usage> {
         self.meta.usage.as_ref()
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.meta.place
     }
 
     fn failure(&self) -> Option<Failure> {
