@@ -4,9 +4,10 @@
 //! API has no word of its own.
 
 use backstop_core::FailureKind::{
-    self, Auth, BadRequest, ContentFilter, ModelNotFound, Overloaded, Permission, QuotaExhausted,
-    RateLimit, ServerError, Timeout,
+    self, Auth, BadRequest, ContentFilter, Ineligible, ModelNotFound, Overloaded, Permission,
+    QuotaExhausted, RateLimit, ServerError, Timeout,
 };
+use backstop_core::Ineligible::Capability;
 
 /// `details.error_code`, which is more exact than the type.
 pub(crate) const CODES: &[(&str, FailureKind)] = &[
@@ -44,4 +45,9 @@ pub(crate) const TEXTS: &[(&str, FailureKind)] = &[
     ("reached your specified * usage limits", QuotaExhausted),
     ("spend limit", QuotaExhausted),
     ("output blocked by content filtering policy", ContentFilter),
+    // What this model does not take, another may.
+    (
+        "does not support assistant message prefill",
+        Ineligible(Capability),
+    ),
 ];

@@ -229,6 +229,55 @@ mod tests {
         }
     }
 
+    /// The models of which a public price list (LiteLLM 1.109's) says whether they take prefill, on Anthropic's own host
+    /// and on Vertex.
+    #[test]
+    fn claude_takes_prefill_up_to_4_5() {
+        for model in [
+            "claude-3-5-haiku",
+            "claude-3-5-haiku@20241022",
+            "claude-3-5-sonnet",
+            "claude-3-5-sonnet@20240620",
+            "claude-3-haiku",
+            "claude-3-haiku@20240307",
+            "claude-3-opus",
+            "claude-3-opus@20240229",
+            "claude-3-sonnet",
+            "claude-3-sonnet@20240229",
+            "claude-haiku-4-5",
+            "claude-haiku-4-5-20251001",
+            "claude-haiku-4-5@20251001",
+            "claude-opus-4-5",
+            "claude-opus-4-5-20251101",
+            "claude-opus-4-5@20251101",
+            "claude-sonnet-4-5",
+            "claude-sonnet-4-5-20250929",
+            "claude-sonnet-4-5@20250929",
+        ] {
+            assert!(rules(model).prefill, "{model}");
+        }
+        for model in [
+            "claude-fable-5",
+            "claude-fable-5-1",
+            "claude-haiku-5-5",
+            "claude-mythos-5",
+            "claude-mythos-5-1",
+            "claude-mythos-preview",
+            "claude-opus-4-6",
+            "claude-opus-4-6-20260205",
+            "claude-opus-4-7",
+            "claude-opus-4-7-20260416",
+            "claude-opus-4-8",
+            "claude-opus-5",
+            "claude-opus-5-5",
+            "claude-sonnet-4-6",
+            "claude-sonnet-5",
+            "claude-sonnet-5-5",
+        ] {
+            assert!(!rules(model).prefill, "{model}");
+        }
+    }
+
     #[test]
     fn defaults_are_within_bounds() {
         for row in MODELS {

@@ -1,5 +1,6 @@
 //! What answers become: Anthropic's format in, OpenAI's out.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use backstop_anthropic::Anthropic;
@@ -528,5 +529,29 @@ fn the_head_tells_what_cannot_be() {
     for media in [None, Some("application/octet-stream")] {
         assert_eq!(kind(false, media, &good), None);
         assert_eq!(kind(true, media, &streamed), None);
+    }
+}
+
+#[test]
+fn a_key_is_hidden_in_errors_inside_a_200() {
+    let dialect = Anthropic::new("swordfish-1".into());
+    let event = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no such key: swordfish-1\"}}\n\n";
+    let document = "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no such key: swordfish-1\"}}";
+    for (stream, media, body) in [
+        (true, EVENTS, event),
+        (true, JSON, document),
+        (false, JSON, document),
+        // Cut off behind the error.
+        (true, EVENTS, event.trim_end()),
+    ] {
+        let read = read(
+            &dialect,
+            &chat(json!({"stream": stream})),
+            media,
+            [body.as_bytes()],
+        );
+        let error = read.error.expect("an error");
+        assert_eq!(error.message(), Some("no such key: [hidden]"));
+        assert!(!format!("{error} {error:?}").contains("swordfish"));
     }
 }

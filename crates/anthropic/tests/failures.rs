@@ -1,5 +1,6 @@
 //! What errors mean: status and body, headers, and what the caller may see.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use backstop_anthropic::Anthropic;
 use backstop_chat::{Dialect, ProviderError};
 use backstop_core::FailureKind::{self, *};
+use backstop_core::Ineligible::Capability;
 use bytes::Bytes;
 use http::Response;
 
@@ -157,7 +159,7 @@ fn every_row_of_the_table() {
             "invalid_request_error",
             "This model does not support assistant message prefill.",
             "",
-            BadRequest,
+            Ineligible(Capability),
         ),
         (
             400,

@@ -1,5 +1,6 @@
 //! What is sent: OpenAI's format in, Anthropic's out.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use backstop_anthropic::Anthropic;

@@ -1,25 +1,22 @@
 //! Against the simulator, which refuses what Anthropic would and has its own reading of the wire format.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use backstop_anthropic::Anthropic;
-use backstop_chat::{Body, Chat, Provider};
+use backstop_chat::{Chat, Chunk, Modes, Provider};
 use backstop_client::Client;
 use backstop_core::FailureKind::{self, *};
+use backstop_core::Ineligible::Capability;
 use backstop_core::{Frame, failure_of};
 use backstop_sim::Sim;
 use http::Request;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::support::chat;
+use crate::support::{ALL, arrived, chat, places, rest, sim};
 
 const MODEL: &str = "claude-sonnet-4-6";
-
-async fn sim() -> Sim {
-    Sim::bind("127.0.0.1:0").await.expect("loopback")
-}
 
 fn provider(sim: &Sim, model: &str, key: &str) -> Provider<Anthropic, Client> {
     let base = sim.anthropic().parse().expect("a URI");
@@ -27,41 +24,15 @@ fn provider(sim: &Sim, model: &str, key: &str) -> Provider<Anthropic, Client> {
     Provider::new(dialect.expect("absolute"), Client::plain_http())
 }
 
-/// The chunks of the answer, or how it failed: before it began, or within.
-async fn asked(
-    sim: &Sim,
-    model: &str,
-    chat: Chat,
-) -> Result<Vec<backstop_chat::Chunk>, FailureKind> {
-    let kind = |error: backstop_core::BoxError| failure_of(&*error).expect("classified").kind();
-    let answer = provider(sim, model, "key")
-        .oneshot(Request::new(chat))
-        .await
-        .map_err(kind)?;
-    let mut body = Body::new(answer.into_body());
-    let mut chunks = Vec::new();
-    while let Some(frame) = body.frame().await {
-        chunks.extend(frame.map_err(kind)?.into_data());
-    }
-    assert_eq!(chunks.iter().filter(|chunk| chunk.is_terminal()).count(), 1);
-    match chunks.iter().find_map(Frame::failure) {
-        Some(verdict) => Err(verdict.kind()),
-        None => Ok(chunks),
-    }
+/// The chunks of the answer, or how it failed.
+async fn asked(sim: &Sim, model: &str, chat: Chat) -> Result<Vec<Chunk>, FailureKind> {
+    support::asked(provider(sim, model, "key"), chat).await
 }
 
 /// The text of the answer, or how it failed.
 async fn said(sim: &Sim, model: &str, members: Value) -> Result<String, FailureKind> {
     let chunks = asked(sim, model, chat(members)).await?;
-    let mut text = String::new();
-    for chunk in chunks.iter().filter(|chunk| !chunk.json().is_empty()) {
-        let json: Value = serde_json::from_slice(chunk.json()).expect("JSON");
-        let choice = &json["choices"][0];
-        for said in [&choice["delta"], &choice["message"]] {
-            text.push_str(said["content"].as_str().unwrap_or_default());
-        }
-    }
-    Ok(text)
+    Ok(support::text(&chunks))
 }
 
 #[tokio::test]
@@ -127,6 +98,7 @@ async fn faults_by_kind() {
         ("eof=5", Network, Network),
         ("error=5", ServerError, Overloaded),
         ("error=5+429", RateLimit, RateLimit),
+        ("garbage=5", ServerError, ServerError),
         ("cutat=30", Network, Network),
     ] {
         let model = format!("{MODEL}+{fault}");
@@ -255,5 +227,67 @@ async fn structured_output_and_forced_tools() {
         )
         .await;
         assert!(chunks.expect("an answer")[0].meta().tool_call);
+    }
+}
+
+#[tokio::test]
+async fn a_begun_answer_is_gone_on_from_at_any_place() {
+    let sim = sim().await;
+    for style in ["crlf", "code", "emoji"] {
+        let model = format!("claude-sonnet-4-5+tokens=20+text={style}");
+        let whole = backstop_sim::text(&model);
+        for place in places(&whole) {
+            let asking = chat(json!({"stream": true}));
+            let provider = provider(&sim, &model, "key");
+            let rest = rest(provider, asking, &whole[..place], 1, ALL).await;
+            let rest = rest.expect("white space at the end would be refused");
+            let expected = &whole[whole[..place].trim_end().len()..];
+            assert_eq!(
+                (rest.mode, &*rest.text),
+                ("prefill", expected),
+                "{style} at {place}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_refuses_a_prefill_is_prompted_at_once() {
+    let sim = sim().await;
+    let model = "claude-sonnet-4-5+noprefill";
+    let whole = backstop_sim::text(model);
+    let provider = provider(&sim, model, "key");
+    for asked in [2, 3] {
+        let asking = chat(json!({"stream": true}));
+        let rest = rest(provider.clone(), asking, &whole[..100], 20, ALL).await;
+        let rest = rest.expect("an answer");
+        assert_eq!((rest.mode, &*rest.text), ("prompted", &*whole));
+        let refused = rest.notes.iter().any(|note| note.contains("refuses"));
+        assert_eq!(refused, asked == 2, "{:?}", rest.notes);
+        assert_eq!(arrived(&sim).len(), asked, "it is not tried again");
+    }
+    let exact = Modes {
+        prompted: false,
+        ..ALL
+    };
+    let asking = chat(json!({"stream": true}));
+    let refused = rest(provider, asking, "A bridge", 2, exact).await;
+    assert_eq!(refused.err(), Some(Ineligible(Capability)));
+}
+
+#[tokio::test]
+async fn the_bound_is_what_is_left() {
+    let sim = sim().await;
+    let model = "claude-sonnet-4-5";
+    let whole = backstop_sim::text(model);
+    let words = |n| -> String { whole.split_inclusive(' ').take(n).collect() };
+    for bound in ["max_tokens", "max_completion_tokens"] {
+        let asking = chat(json!({"stream": true, bound: 45}));
+        let provider = provider(&sim, model, "key");
+        let rest = rest(provider, asking, words(40).trim_end(), 40, ALL).await;
+        let rest = rest.expect("an answer");
+        assert_eq!(rest.mode, "prefill");
+        let joined = words(40).trim_end().to_owned() + &rest.text;
+        assert_eq!(joined, words(45).trim_end());
     }
 }

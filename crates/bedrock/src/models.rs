@@ -146,7 +146,8 @@ const UNSTEERED: Rules = Rules {
 
 /// The rules of the model that `id` names: a model id, an inference profile or an ARN.
 pub(crate) fn rules(id: &str) -> Rules {
-    if let Some((_, name)) = id.split_once("anthropic.claude-") {
+    let claude = id.split_once("anthropic.claude-").map(|(_, name)| name);
+    if let Some(name) = claude.or_else(|| id.strip_prefix("claude-")) {
         let version = claude_version(name);
         return CLAUDE
             .iter()
@@ -162,7 +163,7 @@ pub(crate) fn rules(id: &str) -> Rules {
 /// `sonnet-4-5-20250929-v1:0`, `3-7-sonnet-20250219-v1:0`, `opus-4-6-v1`, `v2:1`; the simulator adds `+fault`. A name
 /// without a version is taken for a recent one.
 fn claude_version(name: &str) -> (u8, u8) {
-    let name = name.split([':', '+']).next().unwrap_or(name);
+    let name = name.split([':', '@', '+']).next().unwrap_or(name);
     if name.starts_with('v') || name.starts_with("instant") {
         return (2, 0);
     }
@@ -194,11 +195,73 @@ mod tests {
             ("sonnet-4-6", (4, 6)),
             ("opus-4-7", (4, 7)),
             ("opus-4-7+429=2", (4, 7)),
+            ("opus-4-7@20260416", (4, 7)),
             ("sonnet-5", (5, 0)),
             ("mythos-preview", (5, 0)),
         ] {
             assert_eq!(claude_version(id), version, "{id}");
         }
+    }
+
+    /// The models of which a public price list (LiteLLM 1.109's) says whether they take prefill, by any profile.
+    #[test]
+    fn claude_takes_prefill_up_to_4_5() {
+        let taken = [
+            "anthropic.claude-3-5-haiku-20241022-v1:0",
+            "anthropic.claude-3-5-sonnet-20241022-v2:0",
+            "anthropic.claude-3-7-sonnet-20240620-v1:0",
+            "anthropic.claude-3-7-sonnet-20250219-v1:0",
+            "anthropic.claude-haiku-4-5-20251001-v1:0",
+            "anthropic.claude-haiku-4-5@20251001",
+            "anthropic.claude-opus-4-1-20250805-v1:0",
+            "anthropic.claude-opus-4-20250514-v1:0",
+            "anthropic.claude-opus-4-5-20251101-v1:0",
+            "anthropic.claude-sonnet-4-20250514-v1:0",
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ];
+        let refused = [
+            "anthropic.claude-fable-5",
+            "anthropic.claude-fable-5-1",
+            "anthropic.claude-haiku-5-5",
+            "anthropic.claude-mythos-5",
+            "anthropic.claude-mythos-5-1",
+            "anthropic.claude-opus-4-6-v1",
+            "anthropic.claude-opus-4-7",
+            "anthropic.claude-opus-4-8",
+            "anthropic.claude-opus-5",
+            "anthropic.claude-opus-5-5",
+            "anthropic.claude-sonnet-4-6",
+            "anthropic.claude-sonnet-5",
+            "anthropic.claude-sonnet-5-5",
+            "anthropic.claude-mythos-preview",
+        ];
+        for profile in [
+            "", "us.", "eu.", "apac.", "au.", "jp.", "in.", "global.", "us-gov.",
+        ] {
+            for model in taken {
+                assert!(
+                    rules(&format!("{profile}{model}")).prefill,
+                    "{profile}{model}"
+                );
+            }
+            for model in refused {
+                assert!(
+                    !rules(&format!("{profile}{model}")).prefill,
+                    "{profile}{model}"
+                );
+            }
+        }
+        for other in [
+            "amazon.nova-pro-v1:0",
+            "us.meta.llama4-scout-17b-instruct-v1:0",
+            "openai.gpt-oss-120b-1:0",
+        ] {
+            assert!(!rules(other).prefill, "{other}");
+        }
+        assert!(
+            rules("claude-sonnet-4-5-20250929-v1:0").prefill,
+            "a bare name"
+        );
     }
 
     #[test]

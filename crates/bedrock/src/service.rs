@@ -2,6 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::UNIX_EPOCH;
 
@@ -9,7 +10,7 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::StalledStreamProtectionConfig;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockruntime::operation::RequestId;
-use backstop_chat::{Chat, Continue, Continued, Prefill};
+use backstop_chat::{Chat, Continue, Continued, Mode, Prefill, ProviderError};
 use backstop_core::{BoxError, Trail, UpstreamId, wall};
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
@@ -26,6 +27,10 @@ use crate::models::{self, Rules};
 ///
 /// It is always ready, and cheap to clone. See the [crate's documentation](crate) for what is translated.
 ///
+/// A request with [`Continue`] in its extensions is asked in the most exact way that both sides allow. If the model
+/// refuses a prefill, it is asked once more at once, in the next best way; from then on this `Bedrock` and its clones
+/// do not ask by a prefill again.
+///
 /// # Errors
 ///
 /// A [`ProviderError`](backstop_chat::ProviderError), boxed, with a [`Failure`](backstop_core::Failure) in its
@@ -39,6 +44,8 @@ pub struct Bedrock {
     client: Client,
     model: Arc<str>,
     rules: Rules,
+    /// The model has refused a prefill, whatever its rules say.
+    refuses_prefill: Arc<AtomicBool>,
 }
 
 impl Bedrock {
@@ -60,6 +67,7 @@ impl Bedrock {
             client: Client::from_conf(config),
             rules: models::rules(&model),
             model,
+            refuses_prefill: Arc::default(),
         }
     }
 
@@ -117,13 +125,34 @@ macro_rules! with_parts {
 
 impl Bedrock {
     async fn ask(&self, request: &Request<Chat>) -> Result<Response<ConverseBody>, BoxError> {
-        let trail = Trail::of(request.extensions());
-        let prefill = self.rules.prefill.then(Prefill::default);
-        let go_on = request.extensions().get::<Continue>();
-        let go_on = go_on
-            .map(|go_on| go_on.apply(request.body(), PROVIDER, &self.model, prefill, trail))
-            .transpose()?;
-        let chat = go_on.as_ref().map_or(request.body(), |(chat, _)| chat);
+        let (chat, extensions) = (request.body(), request.extensions());
+        let trail = Trail::of(extensions);
+        let Some(go_on) = extensions.get::<Continue>() else {
+            return self.send(chat, trail).await;
+        };
+        let prefills = self.rules.prefill && !self.refuses_prefill.load(Ordering::Relaxed);
+        let prefill = prefills.then(Prefill::default);
+        let (asked, mut mode) = go_on.apply(chat, PROVIDER, &self.model, prefill, trail)?;
+        let mut answered = self.send(&asked, trail).await;
+        if matches!(mode, Mode::Prefill { .. })
+            && let Some(error) = refusal(&answered)
+        {
+            self.refuses_prefill.store(true, Ordering::Relaxed);
+            let asked;
+            (asked, mode) = go_on.without_prefill(chat, &self.model, error, trail)?;
+            answered = self.send(&asked, trail).await;
+        }
+        if let Ok(response) = &mut answered {
+            response.extensions_mut().insert(Continued(mode));
+        }
+        answered
+    }
+
+    async fn send(
+        &self,
+        chat: &Chat,
+        trail: Option<&Trail>,
+    ) -> Result<Response<ConverseBody>, BoxError> {
         let call = Call::read(chat, self.rules)?;
         if let Some(trail) = trail {
             for note in &call.notes {
@@ -132,15 +161,11 @@ impl Bedrock {
         }
         let own_id =
             || trail.map_or_else(|| Trail::start().id().to_string(), |it| it.id().to_string());
-        let mut answered = if chat.stream() {
+        if chat.stream() {
             self.stream(chat, call, own_id).await
         } else {
             self.whole(call, own_id).await
-        };
-        if let (Ok(response), Some((_, mode))) = (&mut answered, go_on) {
-            response.extensions_mut().insert(Continued(mode));
         }
-        answered
     }
 
     async fn whole(
@@ -184,6 +209,12 @@ impl Bedrock {
             created: created.map_or(0, |since| since.as_secs()),
         }
     }
+}
+
+/// The error of an answer, if it refuses a prefill.
+fn refusal<T>(answered: &Result<T, BoxError>) -> Option<ProviderError> {
+    let error = answered.as_ref().err()?.downcast_ref::<ProviderError>()?;
+    error.refuses_prefill().then(|| error.clone())
 }
 
 fn respond(id: Option<&str>, body: ConverseBody) -> Response<ConverseBody> {

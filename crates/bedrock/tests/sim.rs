@@ -3,10 +3,13 @@
 mod support;
 
 use backstop_bedrock::{Bedrock, Settings};
-use backstop_core::FailureKind;
+use backstop_chat::{Continue, Continued, Modes};
+use backstop_core::{FailureKind, Ineligible, Trail};
 use backstop_sim::Sim;
+use http::Request;
 use serde_json::{Value, json};
 use support::{KEY, SECRET, ask, chat, failure, read, text};
+use tower_service::Service;
 
 const CLAUDE: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
 
@@ -127,6 +130,7 @@ async fn faults_by_kind() {
         ("eof=3", ServerError, Network),
         ("error=3", ServerError, ServerError),
         ("error=3+429", RateLimit, RateLimit),
+        ("garbage=3", ServerError, ServerError),
         ("truncated", Network, Network),
         ("empty", ServerError, Network),
     ] {
@@ -136,4 +140,89 @@ async fn faults_by_kind() {
         let failed = said(&bedrock, json!({"stream": true})).await;
         assert_eq!(failed, Err(stream), "{fault}, streamed");
     }
+}
+
+/// The rest of an answer of which so much is `delivered`, how it goes on, and whether a prefill was refused.
+async fn rest(
+    bedrock: &Bedrock,
+    stream: bool,
+    delivered: &str,
+    modes: Modes,
+) -> Result<(String, &'static str, bool), FailureKind> {
+    let trail = Trail::start();
+    let mut request = Request::new(chat(json!({"stream": stream, "max_tokens": 1000})));
+    let extensions = request.extensions_mut();
+    extensions.insert(Continue::new(delivered, 20, "another", modes));
+    extensions.insert(trail.clone());
+    let response = bedrock.clone().call(request).await;
+    let response = response.map_err(|error| failure(&error).kind())?;
+    let mode = response
+        .extensions()
+        .get::<Continued>()
+        .expect("it says how")
+        .0;
+    let (chunks, end) = read(response).await;
+    end.map_err(|error| failure(&error).kind())?;
+    let said = if stream {
+        text(&chunks)
+    } else {
+        let document = support::json(&chunks[0]);
+        let content = &document["choices"][0]["message"]["content"];
+        content.as_str().unwrap_or_default().to_owned()
+    };
+    let notes = trail.snapshot().notes;
+    let refused = notes.iter().any(|note| note.contains("refuses a prefill"));
+    Ok((said, mode.as_str(), refused))
+}
+
+const ALL: Modes = Modes {
+    prefill: true,
+    replay: true,
+    prompted: true,
+};
+
+#[tokio::test]
+async fn a_begun_answer_is_gone_on_from_at_any_place() {
+    let sim = sim().await;
+    for (profile, style) in [("eu.", "crlf"), ("us.", "code"), ("global.", "emoji")] {
+        let model = format!("{profile}{CLAUDE}+tokens=20+text={style}");
+        let bedrock = bedrock(&sim, &model).await;
+        let whole = backstop_sim::text(&model);
+        let places = whole.char_indices().map(|(at, _)| at);
+        for place in places.filter(|at| !whole[..*at].trim().is_empty()) {
+            let rest = rest(&bedrock, true, &whole[..place], ALL).await;
+            let expected = whole[whole[..place].trim_end().len()..].to_owned();
+            assert_eq!(rest, Ok((expected, "prefill", false)), "{style} at {place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_refuses_a_prefill_is_prompted_at_once() {
+    let sim = sim().await;
+    let whole = backstop_sim::text(CLAUDE);
+    for stream in [false, true] {
+        sim.journal().clear();
+        let bedrock = bedrock(&sim, &format!("{CLAUDE}+noprefill")).await;
+        for (first, asked) in [(true, 2), (false, 3)] {
+            let rest = rest(&bedrock, stream, &whole[..100], ALL).await;
+            assert_eq!(rest, Ok((whole.clone(), "prompted", first)));
+            let entries = sim.journal().entries();
+            assert_eq!(entries.len(), asked, "it is not tried again");
+        }
+        let last = &sim.journal().entries()[2].body;
+        let last: Value = serde_json::from_slice(last).expect("JSON");
+        assert_eq!(
+            last["inferenceConfig"]["maxTokens"], 1000,
+            "all of it is said again"
+        );
+    }
+    let exact = Modes {
+        prompted: false,
+        ..ALL
+    };
+    let refusing = bedrock(&sim, &format!("{CLAUDE}+noprefill")).await;
+    let refused = rest(&refusing, true, "A bridge", exact).await;
+    let incapable = FailureKind::Ineligible(Ineligible::Capability);
+    assert_eq!(refused, Err(incapable));
 }

@@ -114,6 +114,16 @@ impl<'a> Said<'a> {
         self.at(path)?.as_str().filter(|word| !word.is_empty())
     }
 
+    /// Where the mistake is, as FastAPI says it.
+    fn place(&self) -> Option<String> {
+        let names = self.error?.get(0)?.get("loc")?.as_array()?;
+        let names = names.iter().map(|name| match name.as_str() {
+            Some(name) => name.to_owned(),
+            None => name.to_string(),
+        });
+        Some(names.collect::<Vec<_>>().join("."))
+    }
+
     /// The status in the body: OpenRouter's and vLLM's numeric code.
     fn status(&self) -> Option<StatusCode> {
         let code = self.at(&["code"])?;
@@ -256,6 +266,8 @@ impl<'a> Said<'a> {
         }
         if let Some(param) = self.word(&["param"]) {
             error = error.with_param(param);
+        } else if let Some(place) = self.place() {
+            error = error.with_param(place);
         }
         if !self.message.is_empty() {
             error = error.with_message(self.message);

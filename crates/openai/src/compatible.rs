@@ -5,9 +5,10 @@
 //! pages. The first row that fits decides; these come behind OpenAI's own.
 
 use backstop_core::FailureKind::{
-    self, Auth, BadRequest, ContentFilter, ContextWindow, ModelNotFound, Network, Overloaded,
-    Permission, QuotaExhausted, RateLimit, ServerError, Timeout,
+    self, Auth, BadRequest, ContentFilter, ContextWindow, Ineligible, ModelNotFound, Network,
+    Overloaded, Permission, QuotaExhausted, RateLimit, ServerError, Timeout,
 };
+use backstop_core::Ineligible::Capability;
 
 use crate::failures::{Row, Text, row, text};
 
@@ -78,4 +79,10 @@ pub(crate) const TEXTS: &[Text] = &[
     text(RateLimit, "credits are depleted", QuotaExhausted),
     text(RateLimit, "insufficient balance", QuotaExhausted),
     text(BadRequest, "insufficient balance", QuotaExhausted),
+    // Claude, behind OpenRouter and other proxies: what this model does not take, another may.
+    text(
+        BadRequest,
+        "does not support assistant message prefill",
+        Ineligible(Capability),
+    ),
 ];

@@ -1,5 +1,6 @@
 //! What answers become.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use backstop_chat::Finish;
@@ -579,4 +580,29 @@ fn an_answer_without_end_is_cut_off() {
         std::iter::repeat_n(&piece[..], 17),
     );
     assert_eq!(answer.kind(), Some(ServerError));
+}
+
+#[test]
+fn a_key_is_hidden_in_errors_inside_a_200() {
+    let dialect = OpenAi::new("swordfish-1".into());
+    let event =
+        "data: {\"error\":{\"message\":\"no such key: swordfish-1\",\"code\":\"swordfish-1\"}}\n\n";
+    let document = "{\"error\":{\"message\":\"no such key: swordfish-1\"}}";
+    for (stream, media, body) in [
+        (true, EVENTS, event),
+        (true, JSON, document),
+        (false, JSON, document),
+        // Cut off behind the error.
+        (true, EVENTS, event.trim_end()),
+    ] {
+        let read = read(
+            &dialect,
+            &chat(json!({"stream": stream})),
+            media,
+            [body.as_bytes()],
+        );
+        let error = read.error.expect("an error");
+        assert_eq!(error.message(), Some("no such key: [hidden]"));
+        assert!(!format!("{error} {error:?}").contains("swordfish"));
+    }
 }

@@ -1,11 +1,13 @@
 //! What errors mean: status and body, headers, and what the caller may see.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use std::time::Duration;
 
 use backstop_chat::{Dialect, ProviderError};
 use backstop_core::FailureKind::{self, *};
+use backstop_core::Ineligible::Capability;
 use backstop_openai::OpenAi;
 use bytes::Bytes;
 use http::Response;
@@ -321,6 +323,12 @@ fn compatible_servers() {
             r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","code":404}"#,
             ModelNotFound,
         ),
+        // Claude, behind a proxy.
+        (
+            400,
+            r#"{"error":{"message":"This model does not support assistant message prefill.","code":400}}"#,
+            Ineligible(Capability),
+        ),
         // llama.cpp.
         (
             400,
@@ -578,6 +586,47 @@ fn words_and_ids_are_kept() {
             .map(|id| &**id),
         Some("a")
     );
+}
+
+#[test]
+fn a_refused_prefill_is_known_by_the_servers_own_words() {
+    for (status, body, refused) in [
+        // Mistral, FastAPI in front of it.
+        (
+            422,
+            r#"{"detail":[{"type":"extra_forbidden","loc":["body","messages",1,"assistant","prefix"],"msg":"Extra inputs are not permitted"}]}"#,
+            true,
+        ),
+        (
+            422,
+            r#"{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]}"#,
+            false,
+        ),
+        // vLLM, of a template that leaves something out of the message.
+        (
+            400,
+            r#"{"object":"error","message":"continue_final_message is set but the final message does not appear in the chat after applying the chat template!","type":"BadRequestError","param":null,"code":400}"#,
+            true,
+        ),
+        // OpenAI.
+        (
+            400,
+            r#"{"error":{"message":"Unrecognized request arguments supplied: add_generation_prompt, continue_final_message","type":"invalid_request_error","param":null,"code":null}}"#,
+            true,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"This model does not support assistant message prefill. The conversation must end with a user message.","code":400}}"#,
+            true,
+        ),
+        (429, r#"{"error":{"message":"no prefill for now"}}"#, false),
+    ] {
+        assert_eq!(
+            failure(status, &[], body).refuses_prefill(),
+            refused,
+            "{body}"
+        );
+    }
 }
 
 proptest::proptest! {

@@ -1,5 +1,6 @@
 //! What is sent.
 
+#[path = "../../chat/tests/dialects/mod.rs"]
 mod support;
 
 use backstop_core::FailureKind;

@@ -37,7 +37,10 @@ pub(crate) async fn answer(
     let path = parts.uri.path();
     let response = if path.starts_with("/_sim/") {
         admin::answer(world, &parts, &body)
-    } else if let Some(path) = path.strip_prefix("/openai/v1") {
+    } else if let Some(path) = ["/openai/v1", "/openai/beta"]
+        .iter()
+        .find_map(|base| path.strip_prefix(base))
+    {
         post::<OpenAi>(world, line, &parts, path, body).await
     } else if let Some(path) = path.strip_prefix("/anthropic") {
         post::<Anthropic>(world, line, &parts, path, body).await

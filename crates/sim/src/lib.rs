@@ -4,7 +4,7 @@
 //!
 //! | format | endpoint |
 //! |---|---|
-//! | OpenAI chat completions | `POST /openai/v1/chat/completions` |
+//! | OpenAI chat completions | `POST /openai/v1/chat/completions`, and below `/openai/beta` |
 //! | Anthropic messages | `POST /anthropic/v1/messages` |
 //! | Bedrock Converse | `POST /bedrock/model/{id}/converse` and `…/converse-stream` (binary event stream) |
 //!

@@ -1,13 +1,18 @@
-//! What the tests of this crate share: a request, an answer, and what became of it.
+//! What the tests of dialects share, each in its own crate: a request, an answer, and what became of it.
 #![allow(dead_code, unreachable_pub)]
 
-use backstop_chat::{Chat, Chunk, Decode, Dialect, Meta, ProviderError};
-use backstop_core::{FailureKind, Trail};
+use backstop_chat::{
+    Body, Chat, Chunk, Continue, Continued, Decode, Dialect, Meta, Modes, Provider, ProviderError,
+};
+use backstop_client::Client;
+use backstop_core::{BoxError, FailureKind, Frame, Trail, failure_of};
+use backstop_sim::Sim;
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 /// A request with these members besides a model and a message.
 pub fn chat(members: Value) -> Chat {
@@ -139,4 +144,106 @@ pub fn read<'a>(
         }
     };
     Read { chunks, error }
+}
+
+pub async fn sim() -> Sim {
+    Sim::bind("127.0.0.1:0").await.expect("loopback")
+}
+
+fn kind(error: &BoxError) -> FailureKind {
+    failure_of(&**error).expect("classified").kind()
+}
+
+/// The chunks of the answer to `chat`, or how it failed: before it began, or within.
+pub async fn asked<D>(provider: Provider<D, Client>, chat: Chat) -> Result<Vec<Chunk>, FailureKind>
+where
+    D: Dialect<Decoder: Send + 'static>,
+{
+    let answer = provider.oneshot(Request::new(chat)).await;
+    let answer = answer.map_err(|error| kind(&error))?;
+    chunks(Body::new(answer.into_body())).await
+}
+
+async fn chunks(mut body: Body) -> Result<Vec<Chunk>, FailureKind> {
+    let mut chunks = Vec::new();
+    while let Some(frame) = body.frame().await {
+        chunks.extend(frame.map_err(|error| kind(&error))?.into_data());
+    }
+    assert_eq!(chunks.iter().filter(|chunk| chunk.is_terminal()).count(), 1);
+    match chunks.iter().find_map(Frame::failure) {
+        Some(verdict) => Err(verdict.kind()),
+        None => Ok(chunks),
+    }
+}
+
+/// The text of an answer.
+pub fn text(chunks: &[Chunk]) -> String {
+    let mut text = String::new();
+    for chunk in chunks.iter().filter(|chunk| !chunk.json().is_empty()) {
+        let json: Value = serde_json::from_slice(chunk.json()).expect("JSON");
+        let choice = &json["choices"][0];
+        for said in [&choice["delta"], &choice["message"]] {
+            text.push_str(said["content"].as_str().unwrap_or_default());
+        }
+    }
+    text
+}
+
+pub const ALL: Modes = Modes {
+    prefill: true,
+    replay: true,
+    prompted: true,
+};
+
+/// The rest of an answer.
+#[derive(Debug)]
+pub struct Rest {
+    pub text: String,
+    /// How it goes on.
+    pub mode: &'static str,
+    pub notes: Vec<String>,
+}
+
+/// The rest of an answer to `chat`, of which so many words are `delivered`; or how that failed.
+pub async fn rest<D>(
+    provider: Provider<D, Client>,
+    chat: Chat,
+    delivered: &str,
+    words: u64,
+    modes: Modes,
+) -> Result<Rest, FailureKind>
+where
+    D: Dialect<Decoder: Send + 'static>,
+{
+    let trail = Trail::start();
+    let mut request = Request::new(chat);
+    let extensions = request.extensions_mut();
+    extensions.insert(Continue::new(delivered, words, "another", modes));
+    extensions.insert(trail.clone());
+    let answer = provider.oneshot(request).await;
+    let answer = answer.map_err(|error| kind(&error))?;
+    let mode = answer.extensions().get::<Continued>().expect("it says how");
+    let mode = mode.0.as_str();
+    let notes = trail.snapshot().notes;
+    Ok(Rest {
+        text: text(&chunks(Body::new(answer.into_body())).await?),
+        mode,
+        notes: notes.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The requests that arrived.
+pub fn arrived(sim: &Sim) -> Vec<Value> {
+    let entries = sim.journal().entries();
+    let bodies = entries.iter().map(|entry| &entry.body);
+    bodies
+        .map(|body| serde_json::from_slice(body).expect("JSON"))
+        .collect()
+}
+
+/// Where a text may break off: behind each character but the first few, which are white space perhaps.
+pub fn places(text: &str) -> impl Iterator<Item = usize> + '_ {
+    text.char_indices()
+        .map(|(at, _)| at)
+        .filter(|at| !text[..*at].trim().is_empty())
 }
