@@ -287,10 +287,10 @@ impl<'a> Document<'a> {
             text: self.text.is_some_and(|text| !text.is_empty()),
             reasoning: self.reasoning.is_some_and(|text| !text.is_empty()),
             tool_call: !self.tool_calls.is_empty(),
-            refusal: false,
             finish: Some(self.finish),
             terminal: true,
             usage: self.usage,
+            ..Meta::default()
         };
         Chunk::document(serde_json::to_vec(&self).expect("an answer is JSON"), meta)
     }
