@@ -1,45 +1,11 @@
 //! One answer in the form of another: what a stream needs that goes on from somewhere else.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::emit::Writer;
 use crate::{Chunk, Text};
-
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(borrow)]
-    choices: Vec<Choice<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    role: Option<Text<'a>>,
-    #[serde(borrow)]
-    content: Option<Text<'a>>,
-}
-
-impl Chunk {
-    /// The text that an event of a stream adds to the first choice; `None` if it has no such place.
-    #[must_use]
-    pub fn text(&self) -> Option<Cow<'_, str>> {
-        delta(self)?.content.map(|text| text.0)
-    }
-}
-
-fn delta(chunk: &Chunk) -> Option<Delta<'_>> {
-    let frame: Frame<'_> = serde_json::from_slice(chunk.json()).ok()?;
-    frame.choices.into_iter().next()?.delta
-}
 
 impl Writer {
     /// Goes on in the name of the answer that begins with `chunk`: under its id, its time and its model.
@@ -75,18 +41,39 @@ impl Writer {
         }
 
         let meta = *chunk.meta();
-        let delta = delta(chunk);
-        if delta.as_ref().is_some_and(|delta| delta.role.is_some()) && meta.finish.is_none() {
-            return meta.text.then(|| {
-                self.text(
-                    &delta
-                        .and_then(|delta| delta.content)
-                        .map_or(Cow::Borrowed(""), |text| text.0),
-                )
-            });
+        if chunk.delta().is_some_and(|delta| delta.role.is_some()) {
+            let says = meta.text || meta.tool_call || meta.reasoning || meta.refusal;
+            return (says || meta.finish.is_some())
+                .then(|| self.adopt_without(chunk, &["role"]))
+                .flatten();
         }
         let raw: Raw<'_> = serde_json::from_slice(chunk.json()).ok()?;
         Some(self.choices(raw.choices.get(), meta))
+    }
+
+    /// The same without its text and its reasoning; `None` if there is nothing else in it.
+    #[must_use]
+    pub fn adopt_rest(&self, chunk: &Chunk) -> Option<Chunk> {
+        let meta = chunk.meta();
+        let says = meta.tool_call || meta.refusal || meta.finish.is_some();
+        let without = ["role", "content", "reasoning_content", "reasoning"];
+        says.then(|| self.adopt_without(chunk, &without)).flatten()
+    }
+
+    fn adopt_without(&self, chunk: &Chunk, members: &[&str]) -> Option<Chunk> {
+        let mut meta = *chunk.meta();
+        meta.text &= !members.contains(&"content");
+        meta.reasoning &= !members.contains(&"reasoning");
+        let mut frame: Value = serde_json::from_slice(chunk.json()).ok()?;
+        let mut choices = frame.get_mut("choices")?.take();
+        for choice in choices.as_array_mut()? {
+            if let Some(Value::Object(delta)) = choice.get_mut("delta") {
+                for member in members {
+                    delta.remove(*member);
+                }
+            }
+        }
+        Some(self.choices(&choices.to_string(), meta))
     }
 }
 
@@ -131,10 +118,28 @@ mod tests {
             },
         );
         let writer = Writer::new("1", "m", 1, false);
-        assert_eq!(chunk.text().as_deref(), Some("Hi"));
-        assert_eq!(
-            writer.adopt(&chunk).map(Chunk::into_bytes),
-            Some(writer.text("Hi").into_bytes())
-        );
+        let adopted = writer.adopt(&chunk).expect("text");
+        assert_eq!(adopted.text().as_deref(), Some("Hi"));
+        assert!(!String::from_utf8_lossy(adopted.json()).contains("role"));
+    }
+
+    #[test]
+    fn a_call_that_comes_with_a_role_and_text_is_not_lost() {
+        let json = br#"{"id":"2","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi","tool_calls":[{"index":0,"id":"a"}]},"finish_reason":"tool_calls"}]}"#;
+        let mut meta = Meta {
+            text: true,
+            tool_call: true,
+            ..Meta::default()
+        };
+        meta.finish = Some(Finish::ToolCalls);
+        let chunk = Chunk::event_of(json, meta);
+        let writer = Writer::new("1", "m", 1, false);
+        let all = writer.adopt(&chunk).expect("news");
+        assert_eq!(all.text().as_deref(), Some("Hi"));
+        let rest = writer.adopt_rest(&chunk).expect("news");
+        assert!(!rest.meta().text && rest.meta().finish.is_some());
+        assert_eq!(rest.text(), None);
+        assert_eq!(rest.calls().expect("calls")[0].id.as_deref(), Some("a"));
+        assert!(writer.adopt_rest(&writer.text("Hi")).is_none());
     }
 }

@@ -9,6 +9,10 @@ use crate::{Chat, ProviderError};
 /// How many characters of the delivered text are quoted at the most.
 const QUOTED: usize = 160;
 
+/// How many characters must stand again, byte for byte, to prove where a text was gone on with. Fewer stand again by
+/// chance, too.
+pub const SURE: usize = 12;
+
 /// How a deployment goes on with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,7 +24,8 @@ pub enum Mode {
     },
     /// The same request again, where its answer is determined: what was delivered is skipped.
     Replay,
-    /// A user turn asks for the rest, beginning with the last characters delivered.
+    /// A user turn asks for the rest, beginning with the last characters delivered. Where these are fewer than
+    /// [`SURE`], the same request is sent again instead: its answer begins with what was delivered, or is of no use.
     Prompted,
 }
 
@@ -106,6 +111,8 @@ impl Continue {
             )
         } else if self.modes.replay && *self.model == *model && is_determined(chat) {
             (chat.clone(), Mode::Replay)
+        } else if self.modes.prompted && anchor(&self.delivered).chars().nth(SURE - 1).is_none() {
+            (chat.clone(), Mode::Prompted)
         } else if self.modes.prompted {
             let anchor = anchor(&self.delivered);
             let turns = format!(
@@ -386,6 +393,17 @@ mod tests {
                 .as_str()
                 .is_some_and(|text| text.contains("So far, so \"good\"."))
         );
+    }
+
+    #[test]
+    fn what_is_too_short_to_be_quoted_is_asked_for_again() {
+        let asking = chat(r#", "max_tokens": 20"#);
+        let go_on = Continue::new("Eleven char", 3, "m", ALL);
+        let (asked, mode) = go_on
+            .apply(&asking, "openai", "m", None, None)
+            .expect("it can");
+        assert_eq!(mode, Mode::Prompted);
+        assert_eq!(asked.payload(), asking.payload());
     }
 
     #[test]

@@ -46,13 +46,14 @@ mod parse;
 pub mod patterns;
 pub mod provider;
 mod request;
+mod said;
 pub mod sse;
 mod texts;
 
 pub use self::body::Body;
 pub use self::chunk::{Chunk, Finish, Meta};
 pub use self::clean::clean;
-pub use self::continuing::{Continue, Continued, Mode, Modes, Prefill, anchor};
+pub use self::continuing::{Continue, Continued, Mode, Modes, Prefill, SURE, anchor};
 pub use self::conversation::{
     Content, Conversation, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
     ResponseFormat, Role, Stop, Text, Tool, ToolCall, ToolChoice,
@@ -66,3 +67,4 @@ pub use self::invalid::InvalidChat;
 pub use self::provider::Provider;
 pub use self::request::Chat;
 pub use backstop_core::Needs;
+pub use self::said::CallDelta;
