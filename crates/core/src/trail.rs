@@ -261,6 +261,14 @@ impl Trail {
         }
     }
 
+    /// Says what the last attempt took at least, where its provider has not said all of it.
+    pub fn estimated(&self, usage: Usage) {
+        if let Some(attempt) = self.state().record.attempts.last_mut() {
+            let known = attempt.usage.get_or_insert(usage);
+            known.output = known.output.max(usage.output);
+        }
+    }
+
     /// The row that was opened last, for whoever has something to say of it later.
     #[must_use]
     pub fn last_row(&self) -> Option<RowId> {
