@@ -64,28 +64,41 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
         let mut this = self.project();
+        let Some(state) = this.state.as_mut() else {
+            let LegProj::First { body } = this.leg.as_mut().project() else {
+                return Poll::Ready(None);
+            };
+            let frame = ready!(body.poll_frame(cx));
+            if !matches!(frame, Some(Ok(_))) {
+                this.leg.set(Leg::Over);
+            }
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        };
         loop {
-            if let Some(chunk) = this.state.as_mut().and_then(|state| state.out.pop_front()) {
+            if let Some(chunk) = state.out.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             let frame = match this.leg.as_mut().project() {
+                LegProj::Over => return Poll::Ready(None),
+                _ if state.timers.poll_end(cx).is_ready() => {
+                    let error = state.too_late();
+                    this.leg.set(Leg::Over);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                _ if state.timers.poll_sign(cx).is_ready() => {
+                    return Poll::Ready(Some(Ok(Frame::data(Chunk::comment()))));
+                }
                 LegProj::First { body } => ready!(body.poll_frame(cx)),
                 LegProj::Further { body } => ready!(body.as_mut().poll_frame(cx)),
-                LegProj::Over => return Poll::Ready(None),
                 LegProj::Asking { ask } => {
-                    let state = this
-                        .state
-                        .as_mut()
-                        .expect("only a stream that can go on asks");
                     let next = match ready!(ask.as_mut().poll(cx)) {
                         Ok(response) => {
                             let (head, body) = response.into_parts();
-                            this.leg.set(Leg::Further {
-                                body: Box::pin(body),
-                            });
+                            let body = Box::pin(body);
+                            this.leg.set(Leg::Further { body });
                             state.begun(head.extensions.get().copied(), head.extensions.get())
                         }
-                        Err(_) => Some(state.give_up("no deployment could go on")),
+                        Err(_) => state.give_up("no deployment could go on"),
                     };
                     if let Some(error) = follow(this.leg.as_mut(), state, next) {
                         return Poll::Ready(Some(Err(error)));
@@ -93,25 +106,13 @@ where
                     continue;
                 }
             };
-            let Some(state) = this.state.as_mut() else {
-                if !matches!(frame, Some(Ok(_))) {
-                    this.leg.set(Leg::Over);
-                }
-                return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-            };
             let next = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) => Some(state.take(chunk)),
+                    Ok(chunk) => state.take(chunk),
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
-                Some(Err(error)) => Some(state.broke(error.into())),
-                None => {
-                    let next = state.ended();
-                    if next.is_none() {
-                        this.leg.set(Leg::Over);
-                    }
-                    next
-                }
+                Some(Err(error)) => state.broke(error.into()),
+                None => state.ended(),
             };
             if let Some(error) = follow(this.leg.as_mut(), state, next) {
                 return Poll::Ready(Some(Err(error)));
@@ -136,27 +137,23 @@ where
 }
 
 /// Does what follows; the error that ends the stream, if one does.
-fn follow<S, B>(
-    mut leg: Pin<&mut Leg<S, B>>,
-    state: &State<S>,
-    next: Option<Next>,
-) -> Option<BoxError>
+fn follow<S, B>(mut leg: Pin<&mut Leg<S, B>>, state: &State<S>, next: Next) -> Option<BoxError>
 where
     S: Service<Request<Chat>> + Clone,
 {
+    if matches!(next, Next::Continue) {
+        return None;
+    }
+    // The part that is over lets go of all that it holds before anything else begins.
+    leg.set(Leg::Over);
     match next {
-        None | Some(Next::Continue) => None,
-        Some(Next::Ask(request)) => {
-            // The part that broke lets go of all that it holds before the next one begins.
-            leg.set(Leg::Over);
+        Next::Continue | Next::Done => None,
+        Next::Ask(request) => {
             let ask = Box::pin(Ask::new(state.service.clone(), *request));
             leg.set(Leg::Asking { ask });
             None
         }
-        Some(Next::Fail(error)) => {
-            leg.set(Leg::Over);
-            Some(error)
-        }
+        Next::Fail(error) => Some(error),
     }
 }
 

@@ -1,34 +1,66 @@
 use backstop_chat::Chunk;
 
 /// What the caller has of an answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Delivered {
+    /// Its text, if that may be gone on with.
     pub(crate) text: String,
+    keep: bool,
+    /// The length of its text in characters.
+    pub(crate) chars: usize,
     /// Chunks of text: as good as any estimate of its tokens.
     pub(crate) tokens: u64,
+    /// Some of its text is not white space.
+    pub(crate) said: bool,
     pub(crate) reasoning: bool,
+    /// Tool calls, each of them whole.
+    pub(crate) calls: bool,
     pub(crate) finished: bool,
-    /// What else was delivered, which cannot be continued.
+    /// Something that cannot be gone on with.
     pub(crate) odd: Option<&'static str>,
 }
 
 impl Delivered {
-    /// Notes what is about to be handed on.
-    pub(crate) fn note(&mut self, chunk: &Chunk) {
+    /// Nothing yet. `keep` says whether its text may be gone on with.
+    pub(crate) const fn new(keep: bool) -> Self {
+        Self {
+            text: String::new(),
+            keep,
+            chars: 0,
+            tokens: 0,
+            said: false,
+            reasoning: false,
+            calls: false,
+            finished: false,
+            odd: None,
+        }
+    }
+
+    /// Notes what is about to be handed on. `whole` says that the calls in it are.
+    pub(crate) fn note(&mut self, chunk: &Chunk, whole: bool) {
         let meta = chunk.meta();
         if meta.text {
             self.tokens += 1;
             match chunk.text() {
-                Some(said) => self.text.push_str(&said),
+                Some(said) => {
+                    self.chars += said.chars().count();
+                    self.said |= !said.trim().is_empty();
+                    if self.keep {
+                        self.text.push_str(&said);
+                    }
+                }
                 None => self.odd = Some("its text could not be read"),
             }
         }
         self.reasoning |= meta.reasoning;
         self.finished |= meta.finish.is_some();
-        if meta.tool_call {
-            self.odd = Some("a tool call has been delivered");
+        self.calls |= meta.tool_call && whole;
+        if meta.tool_call && !whole {
+            self.odd = Some("a tool call has been delivered in part");
         } else if meta.refusal {
             self.odd = Some("a refusal has been delivered");
+        } else if chunk.has_annotations() {
+            self.odd = Some("annotations have been delivered");
         }
     }
 }

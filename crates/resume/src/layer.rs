@@ -42,6 +42,8 @@ pub struct ResumeOptions {
     pub(crate) lenient: bool,
     pub(crate) max_resumes: u32,
     pub(crate) deadline: Duration,
+    pub(crate) stream_deadline: Option<Duration>,
+    pub(crate) keep_alive: Duration,
     pub(crate) hold_tool_calls: bool,
 }
 
@@ -52,8 +54,9 @@ impl Default for ResumeOptions {
 }
 
 impl ResumeOptions {
-    /// Exact ways only: prefill and replay, at most twice in a stream, 30 s for the first content of each part; tool
-    /// calls are handed on as they come.
+    /// Exact ways only: prefill and replay, at most twice in a stream, 30 s for the first content of each part; no
+    /// bound on the whole stream, a comment every 5 s while a further part begins; tool calls are handed on as they
+    /// come.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -65,6 +68,8 @@ impl ResumeOptions {
             lenient: false,
             max_resumes: 2,
             deadline: Duration::from_secs(30),
+            stream_deadline: None,
+            keep_alive: Duration::from_secs(5),
             hold_tool_calls: false,
         }
     }
@@ -110,6 +115,23 @@ impl ResumeOptions {
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Bounds the whole stream, from the call to its last byte; by default nothing does. When the time is over, the
+    /// stream ends with a failure of kind [`Deadline`](backstop_core::FailureKind::Deadline), whatever is under way.
+    /// What is below is told, too, so that a first token that would come later is not waited for.
+    #[must_use]
+    pub const fn stream_deadline(mut self, deadline: Duration) -> Self {
+        self.stream_deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how often the caller gets a comment while a further part begins: a sign of life for clients and proxies
+    /// that give up on silent streams. One comes at the break, whatever the interval is; zero means no others.
+    #[must_use]
+    pub const fn keep_alive(mut self, interval: Duration) -> Self {
+        self.keep_alive = interval;
         self
     }
 

@@ -51,12 +51,60 @@
 //! - **prompted**: a user turn quotes the last characters and asks to begin with them. Most models can; the quotation
 //!   makes the seam verifiable. Off unless it is asked for.
 //!
+//! The caller sees one stream. Directly before the first event of a further part stands a comment, `: backstop resumed
+//! mode=… deployment=… delivered=…` (how, by whom, behind how many characters), which SSE clients pass over.
+//!
+//! # What makes a seam sure
+//!
+//! By text alone, a part that begins with characters the caller has may have repeated them or gone on with the same
+//! ones: "ha" may stand behind "ha" for two reasons. So a prompted part is joined only where at least 12 characters
+//! stand again byte for byte up to the end of the delivered text (quoted as asked, a longer or shorter tail, the
+//! whole text from its beginning, or the quotation behind a few words of the model's own, then at least 40 characters
+//! of it), and only if there is one such place. It must be found within the first 400 characters of the part; a part
+//! that starts over is followed for as long as it repeats the text.
+//!
+//! If 1 to 11 characters stand again, or there are several places, the model has most likely done what it was asked,
+//! and the text cannot tell. It is then asked once more, as if the answer had ended some 64 characters earlier: what
+//! follows must be those characters, all of them, before it goes on. Once in each break; it counts as no failure of
+//! the deployment, and not towards `max_resumes`. Where fewer than 12 characters were delivered in all, the request
+//! is sent again as it stands, and its answer must begin with them. All else is refused: the next deployment is
+//! asked, or the caller gets the failure. `lenient` accepts a part that repeats nothing, and the comment then says
+//! `unverified`.
+//!
+//! A stop sequence of the request that begins in the delivered text and ends behind the seam ends the answer, with
+//! `finish_reason: stop`. What was delivered of it stays: it cannot be taken back.
+//!
+//! # Tool calls
+//!
+//! With [`ResumeOptions::hold_tool_calls`], the pieces of a call are held back until something else begins behind it
+//! (the next call, text, the end) and its arguments parse as a JSON object, which delimits itself: no beginning of one
+//! parses. A cut call was then never delivered, and the answer is asked for again. Calls that are whole but for the
+//! stream's end are asked for again, too, as another call may have been to come; if nobody answers, or the request
+//! says `parallel_tool_calls: false`, they are handed on, with the end that was missing and a comment, `: backstop
+//! completed finish=tool_calls …`. Once a call has been delivered, an answer that breaks in the middle of the next one
+//! is an error. More than 1 MiB of calls is not held back but handed on as it comes.
+//!
 //! # What is not continued
 //!
-//! Answers that are not plain text of one choice: several choices, a JSON schema or object, log probabilities, an
-//! answer that continues the caller's own prefill; nor one whose tool call has been delivered in part, which is why
-//! tool calls are best held back until they are whole ([`ResumeOptions::hold_tool_calls`]). Nor what a content filter
-//! stopped. Reasoning that was shown is not shown again.
+//! - Answers of several choices, with log probabilities, JSON documents (a schema or `json_object`), and those that go
+//!   on from the caller's own prefill. As long as none of their text was delivered, all but the first are asked for
+//!   again from the beginning.
+//! - What a content filter stopped; a refusal, annotations, or a tool call in part that have been delivered.
+//!
+//! The caller then gets the failure that broke the stream, and the [`Trail`](backstop_core::Trail) the reason why it
+//! did not go on. Reasoning that was shown is not shown again, nor is any behind text.
+//!
+//! # Time
+//!
+//! Each further part has [`ResumeOptions::deadline`] for its first content; [`ResumeOptions::stream_deadline`] bounds
+//! the whole stream. From a break on until the texts have been joined the caller gets comments, at once and then in
+//! each [`ResumeOptions::keep_alive`]. There is no timer at any other time.
+//!
+//! # Usage
+//!
+//! Parts are billed by their providers one by one, so what the caller is shown at the end is their sum: a part that
+//! broke counts as its provider reported, or else as its chunks and a token for each four bytes of its request. In the
+//! trail such an attempt's usage is marked as partial or as an estimate.
 //!
 //! # Where it belongs
 //!
@@ -65,10 +113,13 @@
 //!
 //! # Cost, and cancel safety
 //!
-//! A stream keeps a clone of the service and of the request, and the text that was delivered; it boxes only what
-//! follows a break. Nothing is spawned: dropping the body drops whichever part is under way.
+//! A stream keeps a clone of the service and of the request, and the text that was delivered; beyond that, no more
+//! than the calls that are held back, and a part's text until it is joined. It boxes only what follows a break.
+//! Nothing is spawned: dropping the body drops whichever part is under way. A part that has broken is dropped before
+//! the next one is asked for.
 
 pub mod body;
+mod calls;
 mod delivered;
 pub mod future;
 mod layer;
@@ -76,6 +127,9 @@ mod leg;
 mod seam;
 mod service;
 mod state;
+mod stops;
+mod timers;
+mod usage;
 
 pub use self::body::ResumeBody;
 pub use self::layer::{ResumeLayer, ResumeOptions};

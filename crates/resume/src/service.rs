@@ -54,10 +54,10 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Chat>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Chat>) -> Self::Future {
         let options = request.extensions().get().copied().unwrap_or(self.options);
         // The clone that is kept is readied when it is needed, if ever.
-        let state = State::new(&self.inner, &request, options);
+        let state = State::new(&self.inner, &mut request, options);
         ResponseFuture::new(self.inner.call(request), state)
     }
 }

@@ -4,16 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backstop_chat::emit::Writer;
-use backstop_chat::{Chat, Chunk, Continue, Continued, Mode};
-use backstop_core::{
-    BoxError, Continuing, Deadline, Deployment, Failure, FailureKind, Trail, Usage, UsageSource,
-    failure_of,
-};
+use backstop_chat::{Chat, Chunk, Finish};
+use backstop_core::{BoxError, Deadline, Frame, Trail};
 use http::Request;
 
 use crate::ResumeOptions;
+use crate::calls::Held;
 use crate::delivered::Delivered;
-use crate::seam::{Join, place};
+use crate::seam::{Join, Seam};
+use crate::stops::{Across, Crossing};
+use crate::timers::Timers;
+use crate::usage::Bill;
+
+mod asking;
+mod ending;
 
 /// What a stream keeps so that it can go on.
 pub(crate) struct State<S> {
@@ -21,110 +25,166 @@ pub(crate) struct State<S> {
     request: Request<Chat>,
     options: ResumeOptions,
     trail: Option<Trail>,
+    pub(crate) timers: Timers,
+    /// Why the text of such an answer cannot be gone on with.
+    unfit: Option<&'static str>,
     /// Writes in the name of the answer that was begun.
     opening: Option<Writer>,
     delivered: Delivered,
-    /// Tool calls that are not whole yet.
-    held: Vec<Chunk>,
-    /// What is to be handed on next.
+    /// Whether tool calls are held back until they are whole, and those that are.
+    hold: bool,
+    held: Held,
+    /// What is to be handed on next. Empty whenever a part is polled.
     pub(crate) out: VecDeque<Chunk>,
+    /// Goes before the next event.
+    comment: Option<String>,
     /// Who broke, in order.
     broken: Vec<Arc<str>>,
     pub(crate) resumes: u32,
     /// Why the stream broke: what the caller is told if it does not go on.
     error: Option<BoxError>,
-    /// The part that is under way goes on with an answer, and where the texts meet is not known yet.
+    /// Calls of the part that broke, which are whole: what the caller gets if nobody goes on.
+    rescue: Vec<Chunk>,
+    /// Where the part that is under way joins, as long as that is not known.
     seam: Option<Seam>,
+    /// Where that part was told that the answer ended, if earlier than it did.
+    rewound: Option<usize>,
+    may_rewind: bool,
+    across: Option<Across>,
+    /// The part that is under way is not the first that says something.
     further: bool,
-    /// Tokens that earlier parts have delivered.
-    tokens_before: u64,
-    usage: Option<Usage>,
-    usage_before: Option<Usage>,
-}
-
-struct Seam {
-    mode: Mode,
-    text: String,
+    /// A further part has been asked for, and is not joined yet.
+    waiting: bool,
+    bill: Bill,
 }
 
 /// What follows a chunk or an error.
 pub(crate) enum Next {
+    /// The next chunk.
     Continue,
+    /// A further part is asked for.
     Ask(Box<Request<Chat>>),
+    /// The stream is complete, whatever else the part that is under way would say.
+    Done,
+    /// The stream ends with this.
     Fail(BoxError),
 }
 
 impl<S: Clone> State<S> {
-    /// `None` for a request whose answer cannot be continued.
+    /// `None` if there is nothing to do for the answer to this request.
     pub(crate) fn new(
         service: &S,
-        request: &Request<Chat>,
+        request: &mut Request<Chat>,
         options: ResumeOptions,
     ) -> Option<Box<Self>> {
-        let chat = request.body();
-        let needs = chat.needs();
-        let plain = !(needs.several
-            || needs.json_schema
-            || needs.json_object
-            || needs.logprobs
-            || needs.prefill);
-        if !chat.stream() || !plain || options.max_resumes == 0 {
+        let goes_on = options.max_resumes > 0;
+        if !request.body().stream() || !(goes_on || options.stream_deadline.is_some()) {
             return None;
         }
+        let until = options.stream_deadline.map(Deadline::after);
+        if let Some(until) = until {
+            // One that is there already and earlier stays.
+            let earlier = request.extensions().get::<Deadline>();
+            if earlier.is_none_or(|earlier| *earlier > until) {
+                request.extensions_mut().insert(until);
+            }
+        }
+        let needs = request.body().needs();
+        let unfit = if needs.several {
+            Some("it has several choices")
+        } else if needs.json_schema || needs.json_object {
+            Some("it is a JSON document, of which no other model continues a part")
+        } else if needs.logprobs {
+            Some("it has log probabilities")
+        } else if needs.prefill {
+            Some("it goes on with an answer of the caller's own")
+        } else {
+            None
+        };
         Some(Box::new(Self {
             service: service.clone(),
             request: request.clone(),
             options,
             trail: Trail::of(request.extensions()).cloned(),
+            timers: Timers::new(until.map(Deadline::instant), options.keep_alive),
+            unfit,
             opening: None,
-            delivered: Delivered::default(),
-            held: Vec::new(),
+            delivered: Delivered::new(goes_on && unfit.is_none()),
+            hold: goes_on && options.hold_tool_calls && !needs.several,
+            held: Held::default(),
             out: VecDeque::new(),
+            comment: None,
             broken: Vec::new(),
             resumes: 0,
             error: None,
+            rescue: Vec::new(),
             seam: None,
+            rewound: None,
+            may_rewind: false,
+            across: None,
             further: false,
-            tokens_before: 0,
-            usage: None,
-            usage_before: None,
+            waiting: false,
+            bill: Bill::default(),
         }))
     }
+}
 
+impl<S> State<S> {
     /// A chunk has come.
     pub(crate) fn take(&mut self, chunk: Chunk) -> Next {
-        if let Some(usage) = chunk.meta().usage {
-            self.usage = Some(usage);
+        self.bill.note(&chunk);
+        if self.further {
+            return self.take_further(chunk);
         }
         if self.opening.is_none() && !chunk.json().is_empty() {
             self.opening = Writer::like(&chunk, self.request.body().include_usage());
         }
-        if self.further {
-            self.take_further(chunk)
-        } else {
-            self.hand_on(chunk)
-        }
-    }
-
-    /// Hands a chunk on, tool calls only when they are whole.
-    fn hand_on(&mut self, chunk: Chunk) -> Next {
-        let meta = chunk.meta();
-        if meta.tool_call && meta.finish.is_none() && self.options.hold_tool_calls {
-            self.held.push(chunk);
-            return Next::Continue;
-        }
-        if meta.finish.is_some() {
-            for held in std::mem::take(&mut self.held) {
-                self.deliver(held);
-            }
-        }
-        self.deliver(chunk);
+        self.hand_on(chunk);
         Next::Continue
     }
 
+    /// Hands a chunk on; tool calls, and what comes behind them, only when they are whole.
+    fn hand_on(&mut self, chunk: Chunk) {
+        let meta = chunk.meta();
+        if meta.finish.is_some() {
+            self.let_go();
+            self.deliver(chunk);
+            return;
+        }
+        if self.hold && meta.tool_call {
+            self.held.push(chunk);
+        } else if !self.held.is_empty() && chunk.is_content() {
+            self.held.push_behind(chunk);
+        } else {
+            self.deliver(chunk);
+            return;
+        }
+        while let Some(chunk) = self.held.pop_whole() {
+            self.deliver(chunk);
+        }
+        if self.held.is_too_much() {
+            self.hold = false;
+            self.let_go();
+        }
+    }
+
+    /// Hands on what is held, whole or not.
+    fn let_go(&mut self) {
+        while let Some(chunk) = self.held.pop() {
+            self.deliver(chunk);
+        }
+    }
+
     fn deliver(&mut self, chunk: Chunk) {
-        self.delivered.note(&chunk);
-        self.out.push_back(chunk);
+        self.delivered.note(&chunk, self.hold);
+        let comment = match chunk.json() {
+            [] => None,
+            _ => self.comment.take(),
+        };
+        self.out.push_back(match comment {
+            Some(comment) => chunk.with_comment(&comment),
+            None => chunk,
+        });
     }
 
     /// A chunk of a further part: it is made to look like the first part's.
@@ -133,226 +193,103 @@ impl<S: Clone> State<S> {
             return Next::Continue;
         };
         let meta = *chunk.meta();
-        if let Some(usage) = meta.usage {
-            let sum = sum(self.usage_before, usage);
-            let shown = opening.usage(sum);
-            if meta.finish.is_none() && !meta.text && !meta.tool_call {
-                self.out.push_back(shown);
-                return Next::Continue;
-            }
-        }
         if chunk.json().is_empty() {
             self.out.push_back(chunk);
             return Next::Continue;
         }
-        if meta.reasoning && !meta.text && !meta.tool_call && self.delivered.reasoning {
+        // The sum is shown at the end.
+        if meta.usage.is_some() && !chunk.is_content() && meta.finish.is_none() {
             return Next::Continue;
         }
-        if self.seam.is_some() {
-            let text = if meta.text {
-                chunk.text().unwrap_or_default().into_owned()
-            } else {
-                String::new()
-            };
-            let ended = meta.finish.is_some() || meta.tool_call;
-            if let Some(next) = self.join(&text, ended) {
-                return next;
-            }
-            if meta.text {
-                return Next::Continue;
-            }
+        // It stood before the text, or would have.
+        let again = meta.reasoning && (self.delivered.reasoning || self.delivered.said);
+        if again && !meta.text && !meta.tool_call && meta.finish.is_none() {
+            return Next::Continue;
         }
-        match self
-            .opening
-            .as_ref()
-            .and_then(|opening| opening.adopt(&chunk))
+        let ended = meta.finish.is_some() || meta.tool_call || meta.refusal;
+        if self.seam.is_none() && self.across.is_none() && !again {
+            if let Some(chunk) = opening.adopt(&chunk) {
+                self.hand_on(chunk);
+            }
+            return Next::Continue;
+        }
+        let text = match chunk.text() {
+            Some(text) if meta.text => text.into_owned(),
+            _ => String::new(),
+        };
+        let next = self.say(&text, ended);
+        if matches!(next, Next::Continue)
+            && let Some(rest) = self.opening.as_ref().and_then(|it| it.adopt_rest(&chunk))
         {
-            Some(chunk) => self.hand_on(chunk),
-            None => Next::Continue,
+            self.hand_on(rest);
         }
+        next
     }
 
-    /// Looks for the place where the further part's text joins. `Some` if it has none.
-    fn join(&mut self, text: &str, ended: bool) -> Option<Next> {
-        let seam = self.seam.as_mut()?;
-        seam.text.push_str(text);
-        match place(
-            seam.mode,
-            &self.delivered.text,
-            &seam.text,
-            ended,
-            self.options.lenient,
-        ) {
-            Join::Undecided => None,
+    /// Text of a further part, whose place may not be known yet. `ended` says that it has no more.
+    fn say(&mut self, text: &str, ended: bool) -> Next {
+        let Some(seam) = &mut self.seam else {
+            return self.go_on(text, ended);
+        };
+        match seam.push(&self.delivered.text, text, ended) {
+            Join::Undecided => Next::Continue,
             Join::At { cut, verified } => {
-                let Seam { mode, text } = self.seam.take()?;
-                let after = self.delivered.text.chars().count();
-                if let Some(trail) = &self.trail {
-                    trail.resumed(mode.as_str(), cut);
+                let seam = self.seam.take().expect("it was pushed to");
+                self.joined(seam.mode().as_str(), cut, verified);
+                self.across = Across::new(self.request.body(), &self.delivered.text);
+                self.go_on(&seam.into_text()[cut..], ended)
+            }
+            Join::Unsure if self.may_rewind => self.rewind(),
+            Join::Unsure | Join::Nowhere => {
+                self.leg_failed("where its text joins could not be verified")
+            }
+        }
+    }
+
+    /// Text behind the seam.
+    fn go_on(&mut self, text: &str, ended: bool) -> Next {
+        let text = match &mut self.across {
+            None => text.to_owned(),
+            Some(across) => match across.push(text, ended) {
+                Crossing::Open => return Next::Continue,
+                Crossing::Stop => {
+                    self.close_bill();
+                    return self.complete(Finish::Stop, "a stop sequence stood across the seam");
                 }
-                let comment = self.comment(mode, after, verified);
-                let opening = self.opening.as_ref()?;
-                let chunk = opening.text(&text[cut..]).with_comment(&comment);
-                self.deliver(chunk);
-                None
-            }
-            Join::Nowhere => {
-                self.seam = None;
-                Some(self.leg_failed("where its text joins could not be verified"))
-            }
+                Crossing::Clear(text) => {
+                    self.across = None;
+                    text
+                }
+            },
+        };
+        if !text.is_empty()
+            && let Some(opening) = &self.opening
+        {
+            let chunk = opening.text(&text);
+            self.hand_on(chunk);
         }
+        Next::Continue
     }
 
-    fn comment(&self, mode: Mode, after: usize, verified: bool) -> String {
-        let by = self.trail.as_ref().and_then(Trail::last_asked);
-        let by = by.as_ref().map_or("-", |deployment| deployment.id());
+    /// The part that is under way goes on from here.
+    fn joined(&mut self, mode: &'static str, cut: usize, verified: bool) {
+        self.waiting = false;
+        self.timers.end_signs();
+        self.rescue.clear();
+        self.rewound = None;
+        if let Some(trail) = &self.trail {
+            trail.resumed(mode, cut);
+        }
         let verified = if verified { "" } else { " unverified" };
-        format!(
-            "backstop resumed mode={} deployment={by} delivered={after}{verified}",
-            mode.as_str()
-        )
-    }
-
-    /// The part that is under way broke off.
-    pub(crate) fn broke(&mut self, error: BoxError) -> Next {
-        self.held.clear();
-        let kind = failure_of(&*error).map_or(FailureKind::Network, Failure::kind);
-        let refused = match kind {
-            FailureKind::ContentFilter => Some("a content filter stopped it"),
-            FailureKind::BadRequest | FailureKind::Cancelled | FailureKind::Deadline => {
-                Some("nobody could go on")
-            }
-            _ if self.delivered.finished => Some("it had said why it ends"),
-            _ => self.delivered.odd,
-        };
-        if self.error.is_none() {
-            self.error = Some(error);
-        }
-        if let Some(trail) = &self.trail {
-            trail.resume(self.delivered.text.chars().count());
-        }
-        match refused {
-            Some(why) => self.give_up(why),
-            None => self.ask(),
-        }
-    }
-
-    /// A further part has failed before it could be joined.
-    fn leg_failed(&mut self, why: &'static str) -> Next {
-        if let Some(trail) = &self.trail {
-            trail.not_resumed(why);
-            trail.resume(self.delivered.text.chars().count());
-        }
-        self.ask()
-    }
-
-    pub(crate) fn give_up(&mut self, why: &'static str) -> Next {
-        if let Some(trail) = &self.trail {
-            trail.not_resumed(why);
-        }
-        Next::Fail(
-            self.error
-                .take()
-                .unwrap_or_else(|| Failure::new(FailureKind::Network).into()),
-        )
-    }
-
-    /// Asks for the rest.
-    fn ask(&mut self) -> Next {
-        if self.resumes >= self.options.max_resumes {
-            return self.give_up("it has gone on as often as it may");
-        }
-        self.resumes += 1;
-        let payload = self.request.body().payload().len();
-        let tokens = self.delivered.tokens - self.tokens_before;
-        self.tokens_before = self.delivered.tokens;
-        let usage = usage_of_broken(self.usage.take(), tokens, payload);
-        self.usage_before = Some(
-            self.usage_before
-                .map_or(usage, |before| sum(Some(before), usage)),
-        );
-        let last = self.trail.as_ref().and_then(Trail::last_asked);
-        self.broken
-            .extend(last.as_deref().map(Deployment::id).cloned());
-        let model: Arc<str> = last.map_or_else(
-            || Arc::from(""),
-            |deployment| Arc::clone(deployment.model()),
-        );
-
-        let mut request = self.request.clone();
-        let extensions = request.extensions_mut();
-        extensions.insert(Deadline::after(self.options.deadline));
-        extensions.insert(Continuing::new(
-            Arc::clone(&model),
-            self.broken.iter().cloned(),
+        self.comment = Some(format!(
+            "backstop resumed mode={mode} deployment={} delivered={}{verified}",
+            self.asked_last(),
+            self.delivered.chars
         ));
-        if !self.delivered.text.trim().is_empty() {
-            let (text, tokens) = (&*self.delivered.text, self.delivered.tokens);
-            extensions.insert(Continue::new(text, tokens, model, self.options.modes));
-        }
-        // A sign of life while the next part begins.
-        self.out.push_back(Chunk::comment());
-        Next::Ask(Box::new(request))
     }
 
-    /// A further part has begun.
-    pub(crate) fn begun(
-        &mut self,
-        continued: Option<Continued>,
-        failure: Option<&Failure>,
-    ) -> Option<Next> {
-        self.further = true;
-        if failure.is_some() {
-            return Some(self.leg_failed("a content filter stopped its beginning"));
-        }
-        let mode = match continued {
-            Some(Continued(mode)) => mode,
-            // Nothing had been delivered but reasoning and white space: it simply answers.
-            None if self.delivered.text.trim().is_empty() => Mode::Prefill { echoes: false },
-            None => return Some(self.leg_failed("it does not say how it goes on")),
-        };
-        self.seam = Some(Seam {
-            mode,
-            text: String::new(),
-        });
-        None
+    fn asked_last(&self) -> Arc<str> {
+        let last = self.trail.as_ref().and_then(Trail::last_asked);
+        last.map_or_else(|| Arc::from("-"), |last| Arc::clone(last.id()))
     }
-
-    /// The part that is under way has ended as it should.
-    pub(crate) fn ended(&mut self) -> Option<Next> {
-        if self.seam.is_some() {
-            return self.join("", true);
-        }
-        for held in std::mem::take(&mut self.held) {
-            self.deliver(held);
-        }
-        None
-    }
-}
-
-/// The usage of a part that broke: what the provider said of it, or what we know.
-fn usage_of_broken(reported: Option<Usage>, tokens: u64, payload: usize) -> Usage {
-    // About four bytes a token, as English has.
-    let mut usage = reported.unwrap_or_else(|| Usage::reported(payload as u64 / 4, tokens));
-    usage.output = usage.output.max(tokens);
-    usage.source = if reported.is_some() {
-        UsageSource::Partial
-    } else {
-        UsageSource::Estimate
-    };
-    usage
-}
-
-fn sum(before: Option<Usage>, usage: Usage) -> Usage {
-    let Some(before) = before else { return usage };
-    let mut sum = usage;
-    sum.input += before.input;
-    sum.output += before.output;
-    sum.cached += before.cached;
-    sum.cache_write += before.cache_write;
-    sum.reasoning += before.reasoning;
-    if before.source != UsageSource::Provider {
-        sum.source = before.source;
-    }
-    sum
 }

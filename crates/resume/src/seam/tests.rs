@@ -5,25 +5,33 @@ use super::*;
 const PROMPTED: Mode = Mode::Prompted;
 const PREFILL: Mode = Mode::Prefill { echoes: false };
 
-/// Feeds `leg` in pieces, and gives what the client has in the end.
-fn join(mode: Mode, delivered: &str, leg: &[&str]) -> Option<String> {
-    let mut text = String::new();
+/// Feeds `leg` in pieces: what is known then, and what the client has.
+fn feed(mut seam: Seam, delivered: &str, leg: &[&str]) -> (Join, String) {
     for (index, piece) in leg.iter().enumerate() {
-        text.push_str(piece);
-        match place(mode, delivered, &text, false, false) {
-            Join::Undecided => {}
-            Join::Nowhere => return None,
-            Join::At { cut, .. } => {
-                let rest: String = leg[index + 1..].concat();
-                return Some(format!("{delivered}{}{rest}", &text[cut..]));
-            }
+        let join = seam.push(delivered, piece, false);
+        if let Join::At { cut, .. } = join {
+            let rest: String = leg[index + 1..].concat();
+            return (
+                join,
+                format!("{delivered}{}{rest}", &seam.into_text()[cut..]),
+            );
+        }
+        if join != Join::Undecided {
+            return (join, delivered.to_owned());
         }
     }
-    match place(mode, delivered, &text, true, false) {
-        Join::At { cut, .. } => Some(format!("{delivered}{}", &text[cut..])),
-        Join::Nowhere => None,
-        Join::Undecided => panic!("an ended leg is decided"),
-    }
+    let join = seam.push(delivered, "", true);
+    let joined = match join {
+        Join::At { cut, .. } => format!("{delivered}{}", &seam.into_text()[cut..]),
+        Join::Unsure | Join::Nowhere => delivered.to_owned(),
+        Join::Undecided => panic!("a part that has ended is decided"),
+    };
+    (join, joined)
+}
+
+fn join(mode: Mode, delivered: &str, leg: &[&str]) -> Option<String> {
+    let (join, joined) = feed(Seam::new(mode, None, false), delivered, leg);
+    matches!(join, Join::At { .. }).then_some(joined)
 }
 
 const TEXT: &str = "The load moves over to the others, the deck stays level. Nobody crossing it should have to know.";
@@ -79,14 +87,64 @@ fn what_cannot_be_placed_is_refused() {
 
 #[test]
 fn a_lenient_caller_takes_what_cannot_be_placed() {
-    let placed = place(PROMPTED, "some text", &"x".repeat(500), false, true);
+    let delivered = "some text of some length";
+    let mut seam = Seam::new(PROMPTED, None, true);
     assert_eq!(
-        placed,
+        seam.push(delivered, &"x".repeat(500), false),
         Join::At {
             cut: 0,
             verified: false
         }
     );
+}
+
+#[test]
+fn what_stands_again_by_chance_proves_nothing() {
+    let unsure = |delivered: &str, leg: &str| {
+        let (join, _) = feed(Seam::new(PROMPTED, None, true), delivered, &[leg]);
+        join == Join::Unsure
+    };
+    let (delivered, _) = TEXT.split_at(40);
+    assert!(unsure(delivered, &TEXT[36..]), "four characters");
+    assert!(unsure(delivered, &TEXT[29..]), "eleven characters");
+    assert!(!unsure(delivered, &TEXT[28..]), "twelve are enough");
+    let dashes = format!("A line: {}", "-".repeat(20));
+    assert!(unsure(&dashes, &"-".repeat(35)), "more than one place");
+    assert!(
+        unsure("The bridge is ", "strong. The bridge is old."),
+        "a short quotation in the middle"
+    );
+}
+
+#[test]
+fn one_that_was_asked_from_further_back_repeats_all_of_that() {
+    let delivered = &TEXT[..80];
+    let from = rewound(delivered);
+    assert_eq!(&delivered[..from], "The load moves");
+    let place = |leg: &str| feed(Seam::new(PROMPTED, Some(from), true), delivered, &[leg]);
+    for start in [0, 3, from, from + 1] {
+        assert_eq!(place(&TEXT[start..]).1, TEXT, "from {start}");
+    }
+    for short in [&TEXT[from + 3..], &TEXT[70..], "Quite differently put"] {
+        assert!(
+            !matches!(place(short).0, Join::At { .. }),
+            "{short}, though the caller is lenient"
+        );
+    }
+    let prefilled = Seam::new(PREFILL, Some(from), false);
+    assert_eq!(feed(prefilled, delivered, &[&TEXT[from..]]).1, TEXT);
+    let prefilled = Seam::new(PREFILL, Some(from), false);
+    assert_eq!(feed(prefilled, delivered, &["x"]).0, Join::Nowhere);
+    assert_eq!(rewound(&TEXT[..70]), 0, "too little would be left");
+}
+
+#[test]
+fn little_is_placed_only_where_all_of_it_stands_again() {
+    assert_eq!(join(PROMPTED, "The ", &[TEXT]).as_deref(), Some(TEXT));
+    assert_eq!(join(PROMPTED, "The ", &["\n", TEXT]).as_deref(), Some(TEXT));
+    for leg in [" load", "A load. The load", "he load", ""] {
+        assert_eq!(join(PROMPTED, "The", &[leg]), None, "{leg}");
+    }
 }
 
 #[test]
@@ -167,5 +225,67 @@ proptest! {
             prop_assert!(false, "not placed: {:?} behind {:?}", leg, delivered);
         }
         prop_assert_eq!(join(PREFILL, delivered, &[rest]), Some(text));
+    }
+}
+
+/// Texts that repeat themselves as much as they can.
+fn repetitive() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec!["ab", "a", " ", "--", "\n", "é", "ab ab ", "🐕"]);
+    prop::collection::vec(words, 4..120).prop_map(|words| words.concat())
+}
+
+proptest! {
+    /// Whatever a part repeats or leaves out, and however the text repeats itself: it is placed where it belongs, or
+    /// as much as makes a place sure stood again by chance.
+    #[test]
+    fn nothing_is_glued(
+        text in repetitive(),
+        at in any::<prop::sample::Index>(),
+        from in any::<prop::sample::Index>(),
+    ) {
+        let bounds: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let at = bounds[at.index(bounds.len())];
+        let from = bounds[from.index(bounds.len())];
+        let delivered = &text[..at];
+        let leg = &text[from..];
+        let mut seam = Seam::new(PROMPTED, None, false);
+        if let Join::At { cut, verified } = seam.push(delivered, leg, true) {
+            prop_assert!(verified);
+            let again = leg[..cut].trim();
+            let sure = again.chars().count() >= SURE || delivered.trim().chars().count() < SURE;
+            prop_assert!(sure, "{delivered:?} + {leg:?}: {again:?}");
+            prop_assert!(delivered.contains(again));
+        }
+        // Asked from further back, the part has far more to repeat.
+        let back = rewound(delivered);
+        let mut seam = Seam::new(PROMPTED, Some(back), false);
+        if let Join::At { cut, .. } = seam.push(delivered, leg, true) {
+            let again = leg[..cut].trim();
+            prop_assert!(again.ends_with(delivered[back..].trim()));
+        }
+    }
+
+    /// A text that does not repeat itself is exact however much of it is said again, or the part is refused.
+    #[test]
+    fn a_text_without_repetition_is_exact(
+        words in 20..60u32,
+        at in any::<prop::sample::Index>(),
+        from in any::<prop::sample::Index>(),
+    ) {
+        let text: String = (0..words).map(|word| format!("w{word} ")).collect();
+        let at = at.index(text.len());
+        let from = from.index(at + 1);
+        let (delivered, leg) = (&text[..at], &text[from..]);
+        if let Some(joined) = join(PROMPTED, delivered, &[leg]) {
+            prop_assert_eq!(&joined, &text);
+        } else {
+            let trimmed = delivered.trim_end().len();
+            prop_assert!(trimmed < from + SURE, "{} again", trimmed - from);
+        }
+        let back = rewound(delivered);
+        if from <= back {
+            let seam = Seam::new(PROMPTED, Some(back), false);
+            prop_assert_eq!(&feed(seam, delivered, &[leg]).1, &text);
+        }
     }
 }
