@@ -4,8 +4,9 @@ use std::sync::Arc;
 use backstop_core::{Deployment, Failure, FailureKind, Ineligible, Observe, Trail};
 use http::Extensions;
 
+use crate::error::Refused;
 use crate::residency::Unrestricted;
-use crate::{Event, Permit, Place, Refused, Residency};
+use crate::{Event, Permit, Place, Residency};
 
 pub(crate) type Observer = Arc<dyn for<'a> Observe<Event<'a>> + Send + Sync>;
 

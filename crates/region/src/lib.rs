@@ -80,7 +80,7 @@
 //! # Readiness, errors, cancellation
 //!
 //! `poll_ready` is the inner service's, and clones start unready if its clones do. The error type is [`BoxError`]: the
-//! inner service's, [`Refused`](error::Refused) or [`Unreadable`](error::Unreadable). Nothing is spawned and nothing
+//! inner service's, [`error::Refused`] or [`error::Unreadable`]. Nothing is spawned and nothing
 //! outlives the future and the body. A request without rules costs no allocation.
 //!
 //! # What this is not
@@ -105,6 +105,7 @@ mod governed;
 mod guard;
 mod labels;
 mod layer;
+mod matching;
 mod narrow;
 mod permit;
 mod personal;
@@ -124,16 +125,16 @@ pub use self::body::SealedBody;
 pub use self::classify::{Classifier, Classify, ClassifyFuture, ClassifyLayer};
 pub use self::date::{Date, InvalidDate};
 pub use self::derive::Derivation;
-pub(crate) use self::error::Refused;
 pub use self::event::Event;
 pub use self::governed::{ResidencyPolicy, ResidencyPolicyLayer};
 pub use self::labels::Labels;
 pub use self::layer::{RegionLayer, RegionSeal};
+pub use self::matching::Match;
 pub use self::permit::Permit;
 pub use self::personal::PersonalData;
 pub use self::place::{Declaration, Evidence, Expiring, Mark, Place, WiderClaim};
 pub use self::policy::{InvalidPolicy, Policies};
 pub use self::regions::{Regions, UnknownRegion};
 pub use self::residency::Residency;
-pub use self::rule::{Match, Reason, Refusal, Require, Rule};
+pub use self::rule::{Reason, Refusal, Require, Rule};
 pub use self::service::{Regional, Sealed};

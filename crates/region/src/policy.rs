@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use backstop_core::Deployment;
 
+use crate::matching::fits;
 use crate::regions::nearest;
-use crate::rule::fits;
 use crate::{Labels, Place, Residency, Rule};
 
 /// An ordered list of rules, and who gets which.
