@@ -3,6 +3,9 @@ use std::fmt::Write;
 /// What a caller may see of a provider's error text at the most, in bytes.
 const LIMIT: usize = 512;
 
+/// The one host that looks like any word.
+const LOCALHOST: &str = "localhost";
+
 /// Cleans a provider's error text for the caller: what looks like a key, a URL or a host becomes `[…]`, and the
 /// text is cut at 512 bytes.
 ///
@@ -30,6 +33,10 @@ pub fn clean(text: &str) -> String {
 }
 
 fn is_private(word: &str) -> bool {
+    // Most words.
+    if word != LOCALHOST && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return false;
+    }
     const PREFIXES: [&str; 12] = [
         "sk-", "sk_", "pk-", "rk-", "AKIA", "ASIA", "AIza", "xai-", "gsk_", "hf_", "key-", "eyJ",
     ];
@@ -60,32 +67,18 @@ fn is_host(word: &str) -> bool {
     {
         return true;
     }
-    let labels: Vec<&str> = name.split('.').collect();
-    let numeric = |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit());
-    if labels.len() == 4 && labels.iter().all(numeric) {
+    let numeric = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit());
+    if name.split('.').count() == 4 && name.split('.').all(numeric) {
         return true;
     }
     const ENDS: [&str; 14] = [
-        "com",
-        "net",
-        "org",
-        "io",
-        "ai",
-        "dev",
-        "app",
-        "cloud",
-        "local",
-        "internal",
-        "localhost",
-        "cn",
-        "eu",
-        "aws",
+        "com", "net", "org", "io", "ai", "dev", "app", "cloud", "local", "internal", LOCALHOST,
+        "cn", "eu", "aws",
     ];
-    name == "localhost"
-        || (labels.len() >= 2
-            && labels
-                .last()
-                .is_some_and(|end| ENDS.contains(&end.to_ascii_lowercase().as_str())))
+    name == LOCALHOST
+        || name
+            .rsplit_once('.')
+            .is_some_and(|(_, end)| ENDS.iter().any(|known| end.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ const TOO_LONG: &[&str] = &[
     "input text length should not exceed",
 ];
 
+/// What each of them mentions, so that the many messages about something else are not compared with all of them.
+const MENTIONS: &[&str] = &["token", "length", "context", "too long", "prompt"];
+
 /// Sounds like it, and means something else.
 const NOT_TOO_LONG: &[&str] = &[
     "string_above_max_length",
@@ -73,16 +76,20 @@ const NOT_TOO_LONG: &[&str] = &[
 /// ```
 #[must_use]
 pub fn is_too_long(message: &str) -> bool {
-    !says(message, NOT_TOO_LONG) && says(message, TOO_LONG)
+    let message = message.to_lowercase();
+    any(&message, MENTIONS) && any(&message, TOO_LONG) && !any(&message, NOT_TOO_LONG)
 }
 
 /// Whether the message matches one of the patterns: lower case, `*` stands for any text.
 #[must_use]
 pub fn says(message: &str, patterns: &[&str]) -> bool {
-    let message = message.to_lowercase();
+    !patterns.is_empty() && any(&message.to_lowercase(), patterns)
+}
+
+fn any(message: &str, patterns: &[&str]) -> bool {
     patterns.iter().any(|pattern| {
-        let mut rest = &message[..];
-        pattern.split('*').all(|piece| match rest.find(piece) {
+        let mut rest = message;
+        pattern.split('*').all(|piece| match find(rest, piece) {
             Some(at) => {
                 rest = &rest[at + piece.len()..];
                 true
@@ -92,13 +99,22 @@ pub fn says(message: &str, patterns: &[&str]) -> bool {
     })
 }
 
+/// Where `piece` begins in `text`. For texts of a line: `str::find` prepares for long ones, at some cost.
+fn find(text: &str, piece: &str) -> Option<usize> {
+    let Some((first, rest)) = piece.as_bytes().split_first() else {
+        return Some(0);
+    };
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(*first, bytes).find(|at| bytes[at + 1..].starts_with(rest))
+}
+
 /// The wait that a message asks for: "Please retry in 36.4s", "retry after 9 seconds", "try again in 6m0s".
 #[must_use]
 pub fn retry_after(message: &str) -> Option<Duration> {
     let message = message.to_lowercase();
     let rest = ["retry in ", "retry after ", "try again in "]
         .iter()
-        .find_map(|lead| Some(&message[message.find(lead)? + lead.len()..]))?;
+        .find_map(|lead| Some(&message[find(&message, lead)? + lead.len()..]))?;
     let mut words = rest
         .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')'))
         .map(|word| word.trim_end_matches('.'));
@@ -125,6 +141,7 @@ mod tests {
         for pattern in TOO_LONG {
             let message = format!("Error: {}.", pattern.replace('*', "123").to_uppercase());
             assert!(is_too_long(&message), "{message}");
+            assert!(any(pattern, MENTIONS), "{pattern}");
         }
     }
 

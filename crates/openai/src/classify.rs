@@ -9,7 +9,7 @@ use std::time::Duration;
 use backstop_chat::{ProviderError, patterns};
 use backstop_core::{Failure, FailureKind, hint, wall};
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::Value;
 
 use crate::failures::{LARGER_THAN_LIMIT, Row};
@@ -53,17 +53,20 @@ pub(crate) fn is_error(body: &[u8]) -> bool {
     serde_json::from_slice(body).is_ok_and(|body| Said::find(&body).is_some())
 }
 
+/// The headers that have it, in the order of trust.
+const REQUEST_IDS: [HeaderName; 4] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-generation-id"),
+    HeaderName::from_static("request-id"),
+];
+
 /// The server's id of the request.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
-    [
-        "x-request-id",
-        "apim-request-id",
-        "x-generation-id",
-        "request-id",
-    ]
-    .iter()
-    .find_map(|name| headers.get(*name)?.to_str().ok())
-    .map(Into::into)
+    REQUEST_IDS
+        .iter()
+        .find_map(|name| headers.get(name)?.to_str().ok())
+        .map(Into::into)
 }
 
 fn may_retry(headers: &HeaderMap) -> Option<bool> {
