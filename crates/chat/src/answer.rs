@@ -33,17 +33,20 @@ impl Form {
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .map_or("", |value| value.split(';').next().unwrap_or(value).trim())
-            .to_ascii_lowercase();
+            .map_or("", |value| value.split(';').next().unwrap_or(value).trim());
+        let is = |known: &str| media.eq_ignore_ascii_case(known);
+        let is_text = media
+            .get(..5)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/"));
         let malformed = |what| Err(ProviderError::malformed(provider, what));
-        match (&*media, chat.stream()) {
-            ("text/event-stream", true) => Ok(Self::Events),
-            ("text/event-stream", false) => malformed("a stream where JSON was asked for"),
-            ("text/html", _) => malformed("an HTML page"),
-            (text, _) if text.starts_with("text/") => malformed("plain text"),
-            ("application/json", true) => Ok(Self::NoStream),
-            (_, true) => Ok(Self::Events),
-            (_, false) => Ok(Self::Document),
+        match chat.stream() {
+            true if is("text/event-stream") => Ok(Self::Events),
+            false if is("text/event-stream") => malformed("a stream where JSON was asked for"),
+            _ if is("text/html") => malformed("an HTML page"),
+            _ if is_text => malformed("plain text"),
+            true if is("application/json") => Ok(Self::NoStream),
+            true => Ok(Self::Events),
+            false => Ok(Self::Document),
         }
     }
 }

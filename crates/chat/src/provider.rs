@@ -251,7 +251,7 @@ where
                     };
                     let (head, body) = response.into_parts();
                     if head.status.is_success() {
-                        let mut answer = answer(&this.shared.dialect, this.chat, &head, body);
+                        let mut answer = answer(&this.shared.dialect, this.chat, head, body);
                         if let (Ok(response), Some(mode)) = (&mut answer, *this.continued) {
                             response.extensions_mut().insert(Continued(mode));
                         }
@@ -311,12 +311,12 @@ where
 fn answer<D: Dialect, B>(
     dialect: &D,
     chat: &Chat,
-    head: &Parts,
+    mut head: Parts,
     body: B,
 ) -> Result<Response<Decoded<B, D::Decoder>>, BoxError> {
     let status = head.status;
     let decoder = dialect
-        .decoder(chat, head)
+        .decoder(chat, &head)
         .map_err(|error| error.answered(status))?;
     let mut response = Response::new(Decoded::new(body, decoder, dialect.provider(), status));
     *response.status_mut() = status;
@@ -328,8 +328,11 @@ fn answer<D: Dialect, B>(
             response.headers_mut().append(name, value.clone());
         }
     }
-    if let Some(id) = dialect.request_id(head) {
-        response.extensions_mut().insert(UpstreamId(id));
+    if let Some(id) = dialect.request_id(&head) {
+        // The client's own are of no use above, but their memory is.
+        head.extensions.clear();
+        head.extensions.insert(UpstreamId(id));
+        *response.extensions_mut() = head.extensions;
     }
     Ok(response)
 }
