@@ -231,11 +231,11 @@ impl Circuit {
         Some(Claim { stamp, until: 0 })
     }
 
-    /// Counts a success.
-    pub(crate) fn succeeded(&self, stamp: Stamp) {
+    /// Counts a success at `now`.
+    pub(crate) fn succeeded(&self, stamp: Stamp, now: Instant) {
         let shared = &*self.0;
         if shared.word.load() == stamp {
-            shared.samples.add(shared.now(), false);
+            shared.samples.add(shared.age(now), false);
         }
     }
 
@@ -349,7 +349,11 @@ impl Shared {
     }
 
     fn now(&self) -> u64 {
-        let age = Instant::now().saturating_duration_since(self.start);
+        self.age(Instant::now())
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.start);
         age.as_secs() * 1_000_000 + u64::from(age.subsec_micros())
     }
 

@@ -1,4 +1,5 @@
 use backstop_core::{Failure, FailureKind, Reach};
+use tokio::time::Instant;
 
 use crate::error::Resting;
 use crate::ticket::is_answer;
@@ -49,9 +50,10 @@ impl Tickets {
     }
 
     pub(crate) fn succeed(self) {
-        self.deployment.succeed();
+        let now = Instant::now();
+        self.deployment.succeed_at(now);
         for ticket in [self.credential, self.endpoint].into_iter().flatten() {
-            ticket.succeed();
+            ticket.succeed_at(now);
         }
     }
 

@@ -1,4 +1,5 @@
 use backstop_core::{Failure, FailureKind, Reach};
+use tokio::time::Instant;
 
 use crate::word::Claim;
 use crate::{Circuit, State};
@@ -36,10 +37,14 @@ impl Ticket {
     }
 
     /// The call succeeded.
-    pub fn succeed(mut self) {
+    pub fn succeed(self) {
+        self.succeed_at(Instant::now());
+    }
+
+    pub(crate) fn succeed_at(mut self, now: Instant) {
         self.answered();
         if !self.is_probe() {
-            self.circuit.succeeded(self.claim.stamp);
+            self.circuit.succeeded(self.claim.stamp, now);
         }
     }
 
