@@ -52,6 +52,15 @@ impl Refused {
         &self.leg
     }
 
+    /// The budget's name, and whose account it is if that is not said by it.
+    pub(crate) fn whose(&self) -> String {
+        let budget = self.leg.budget();
+        match budget.id() {
+            Some(_) => budget.name().to_owned(),
+            None => format!("{} of {}", budget.name(), self.leg.id()),
+        }
+    }
+
     /// What was needed at least, in the budget's currency.
     #[must_use]
     pub const fn least(&self) -> u64 {
@@ -73,12 +82,7 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let budget = self.leg.budget();
-        write!(f, "over budget {}", budget.name())?;
-        if budget.id().is_none() {
-            write!(f, " of {}", self.leg.id())?;
-        }
-        Ok(())
+        write!(f, "over budget {}", self.whose())
     }
 }
 

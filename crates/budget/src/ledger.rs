@@ -126,6 +126,11 @@ impl<T> LedgerFuture<T> {
     pub fn boxed(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self(Answer::Boxed(Box::pin(future)))
     }
+
+    /// Whether the answer is there already.
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.0, Answer::Ready(_))
+    }
 }
 
 impl<T: Unpin> Future for LedgerFuture<T> {

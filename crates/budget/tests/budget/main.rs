@@ -1,0 +1,6 @@
+//! The layer around services of one's own.
+
+mod allocations;
+mod crowd;
+mod layer;
+mod support;
