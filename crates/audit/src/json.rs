@@ -37,7 +37,7 @@ impl Serialize for Record {
         json.serialize_field("key_id", &self.key_id.as_deref())?;
         let ceilings = (!self.ceilings.is_empty()).then(|| Rows(&self.ceilings, CeilingRow));
         json.serialize_field("budget", &ceilings)?;
-        json.serialize_field("policy", &NULL)?;
+        json.serialize_field("policy", &self.policy.as_deref())?;
         json.serialize_field("resumes", &Rows(&self.resumes, ResumeRow))?;
         json.serialize_field("attempts", &Rows(&self.attempts, AttemptRow))?;
         json.serialize_field(

@@ -48,6 +48,8 @@ pub struct Record {
     pub ceilings: Vec<Ceiling>,
     /// The caller's key, by its id.
     pub key_id: Option<Arc<str>>,
+    /// The residency rules that held for it, by name.
+    pub policy: Option<Arc<str>>,
     /// The calls that were made, in order.
     pub attempts: Vec<Attempt>,
     /// The deployments that were passed over without a call, in order.
@@ -128,6 +130,7 @@ impl Record {
             retries: trail.retries,
             fallbacks: trail.fallbacks,
             key_id: trail.key_id,
+            policy: trail.policy,
             attempts: trail.attempts,
             skipped: trail.skipped,
             resumes: trail.resumes,

@@ -176,6 +176,7 @@ async fn the_names_of_the_json_are_a_contract() {
     let trail = Trail::with_id("req-1");
     trail.asked("smart", true);
     trail.asked_by("web");
+    trail.governed_by("eu-only");
     advance(Duration::from_micros(1500)).await;
     trail.skip(
         &deployment("resting"),
