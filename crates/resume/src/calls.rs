@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use backstop_chat::{CallDelta, Chunk};
+use serde_json::{Map, Value};
 
 /// How many bytes of tool calls are held back. What is larger is handed on as it comes, and cannot be gone on with.
 const MOST: usize = 1024 * 1024;
@@ -25,6 +26,8 @@ struct Call {
     arguments: String,
     /// Something else has begun behind it.
     passed: bool,
+    /// Whether its arguments parse, once somebody has asked.
+    whole: Option<bool>,
 }
 
 impl Call {
@@ -41,8 +44,11 @@ impl Call {
     }
 
     /// An object delimits itself: where the arguments parse as one, nothing can follow.
-    fn is_whole(&self) -> bool {
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&self.arguments).is_ok()
+    fn is_whole(&mut self) -> bool {
+        let arguments = &self.arguments;
+        *self
+            .whole
+            .get_or_insert_with(|| serde_json::from_str::<Map<String, Value>>(arguments).is_ok())
     }
 }
 
@@ -91,6 +97,7 @@ impl Held {
                 id: None,
                 arguments: String::new(),
                 passed: false,
+                whole: None,
             });
             self.calls.len() - 1
         });
@@ -99,6 +106,7 @@ impl Held {
             call.id = Some(id.clone().into_owned());
         }
         call.arguments.push_str(&delta.arguments);
+        call.whole = None;
         place
     }
 
@@ -108,8 +116,9 @@ impl Held {
             return None;
         }
         let (_, meant) = self.chunks.front()?;
-        let done = |place: &usize| self.calls[*place].passed && self.calls[*place].is_whole();
-        if !meant.iter().all(done) {
+        let calls = &mut self.calls;
+        let mut done = |place: &usize| calls[*place].passed && calls[*place].is_whole();
+        if !meant.iter().all(&mut done) {
             return None;
         }
         self.pop()
@@ -123,8 +132,8 @@ impl Held {
     }
 
     /// Whether there are calls here, and each of them is whole.
-    pub(crate) fn is_whole(&self) -> bool {
-        !self.is_empty() && !self.unread && self.calls.iter().all(Call::is_whole)
+    pub(crate) fn is_whole(&mut self) -> bool {
+        !self.is_empty() && !self.unread && self.calls.iter_mut().all(Call::is_whole)
     }
 }
 

@@ -1,5 +1,8 @@
 use backstop_chat::Chunk;
 
+/// How many bytes of text are kept: more than any model says at once.
+const MOST: usize = 1024 * 1024;
+
 /// What the caller has of an answer.
 #[derive(Debug)]
 pub(crate) struct Delivered {
@@ -44,13 +47,18 @@ impl Delivered {
             match chunk.text() {
                 Some(said) => {
                     self.chars += said.chars().count();
-                    self.said |= !said.trim().is_empty();
+                    self.said = self.said || !said.trim().is_empty();
                     if self.keep {
                         self.text.push_str(&said);
                     }
                 }
                 None => self.odd = Some("its text could not be read"),
             }
+        }
+        if self.text.len() > MOST {
+            self.keep = false;
+            self.text = String::new();
+            self.odd = Some("its text is too long to be kept");
         }
         self.reasoning |= meta.reasoning;
         self.finished |= meta.finish.is_some();

@@ -113,8 +113,9 @@
 //!
 //! # Cost, and cancel safety
 //!
-//! A stream keeps a clone of the service and of the request, and the text that was delivered; beyond that, no more
-//! than the calls that are held back, and a part's text until it is joined. It boxes only what follows a break.
+//! A stream keeps a clone of the service and of the request, and the text that was delivered, up to 1 MiB: what is
+//! longer is not continued. Beyond that it keeps no more than the calls that are held back, and a part's text until
+//! it is joined. It boxes only what follows a break.
 //! Nothing is spawned: dropping the body drops whichever part is under way. A part that has broken is dropped before
 //! the next one is asked for.
 

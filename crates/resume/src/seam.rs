@@ -11,6 +11,8 @@ use backstop_chat::{Mode, SURE, anchor};
 const WINDOW: usize = 400;
 /// How long a quotation must be to count behind words that nobody asked for.
 const QUOTATION: usize = 40;
+/// How many characters may stand again before words that nobody asked for.
+const CHANCE: usize = 3;
 /// How far from its end the delivered text is searched for the place where a part began, in bytes. One that starts
 /// over is found however long the text is.
 const REACH: usize = 8 * 1024;
@@ -158,10 +160,14 @@ impl Seam {
             }
             return self.behind(at + quotation.len(), delivered, ended);
         }
+        // A few characters at the beginning of a word may be chance; these need not be waited for.
+        if last(expected, SURE - 1).skip(CHANCE).any(short) {
+            return Join::Unsure;
+        }
         if !ended && self.text.chars().nth(WINDOW).is_none() {
             return Join::Undecided;
         }
-        if last(expected, SURE - 1).any(short) {
+        if last(expected, CHANCE).any(short) {
             return Join::Unsure;
         }
         if self.lenient && self.rewound.is_none() {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backstop_chat::emit::Writer;
-use backstop_chat::{Chat, Chunk, Finish};
+use backstop_chat::{Chat, Chunk, Finish, Mode};
 use backstop_core::{BoxError, Deadline, Frame, Trail};
 use http::Request;
 
@@ -235,7 +235,12 @@ impl<S> State<S> {
             Join::Undecided => Next::Continue,
             Join::At { cut, verified } => {
                 let seam = self.seam.take().expect("it was pushed to");
-                self.joined(seam.mode().as_str(), cut, verified);
+                let mode = match self.delivered.said {
+                    true => seam.mode(),
+                    // White space alone was not gone on with.
+                    false => Mode::Replay,
+                };
+                self.joined(mode.as_str(), cut, verified);
                 self.across = Across::new(self.request.body(), &self.delivered.text);
                 self.go_on(&seam.into_text()[cut..], ended)
             }
@@ -275,6 +280,7 @@ impl<S> State<S> {
     fn joined(&mut self, mode: &'static str, cut: usize, verified: bool) {
         self.waiting = false;
         self.timers.end_signs();
+        self.error = None;
         self.rescue.clear();
         self.rewound = None;
         if let Some(trail) = &self.trail {

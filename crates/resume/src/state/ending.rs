@@ -29,6 +29,9 @@ impl<S> State<S> {
         self.across = None;
         self.may_rewind = true;
         if let Some(trail) = &self.trail {
+            if self.waiting {
+                trail.not_resumed("it broke off before it could be joined");
+            }
             trail.resume(self.delivered.chars);
         }
         if let Some(why) = refused {

@@ -5,10 +5,10 @@ use backstop_chat::{Chunk, Finish};
 
 use crate::support::{Got, all, recite};
 
-type Leg = fn(&Writer) -> Vec<Option<Chunk>>;
-
 const ONE: &str = r#"{"city":"Köln","n":[1,{}]}"#;
 const TWO: &str = r#"{"q":"a \"b\" }"}"#;
+
+type Shape = fn(&Writer, &str) -> Vec<Chunk>;
 
 /// Two calls, as OpenAI streams them: nothing says where one ends.
 fn two(writer: &Writer, text: &str) -> Vec<Chunk> {
@@ -66,35 +66,29 @@ fn assert_error(got: &Got, why: &str) {
     assert!([ONE, TWO].starts_with(&arguments), "{why}: {arguments:?}");
 }
 
-macro_rules! legs {
-    ($shape:ident, $text:expr, $after:expr) => {{
-        thread_local!(static AFTER: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
-        AFTER.set($after);
-        let first: Leg = |writer| {
-            let mut chunks: Vec<_> = $shape(writer, $text).into_iter().map(Some).collect();
-            chunks.truncate(AFTER.get());
-            chunks.push(None);
-            chunks
-        };
-        first
-    }};
+/// The first chunks of an answer, and a break.
+fn broken(
+    shape: Shape,
+    text: &'static str,
+    after: usize,
+) -> impl Fn(&Writer) -> Vec<Option<Chunk>> {
+    move |writer| {
+        let chunks = shape(writer, text).into_iter().take(after).map(Some);
+        chunks.chain([None]).collect()
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_is_whole_exactly_once_wherever_it_breaks() {
     const TEXT: &str = "Let me look that up for you. ";
     let writer = Writer::new("id", "m", 0, false);
-    let again: Leg = |writer| whole(two(writer, ""), writer);
+    let again = |writer: &Writer| whole(two(writer, ""), writer);
     let mut outcomes = [0, 0];
     for after in 1..=blocks(&writer, TEXT).len() {
-        for (first, text) in [
-            (legs!(two, "", after), ""),
-            (legs!(blocks, "", after), ""),
-            (legs!(two, TEXT, after), TEXT),
-            (legs!(blocks, TEXT, after), TEXT),
-        ] {
+        for (shape, text) in [(two as Shape, ""), (blocks, ""), (two, TEXT), (blocks, TEXT)] {
+            let first = broken(shape, text, after);
             // By prefill the calls follow where all of the text has been delivered, and only there.
-            let got = recite(all().hold_tool_calls(true), "", vec![first, again]).await;
+            let got = recite(all().hold_tool_calls(true), "", vec![&first, &again]).await;
             let why = format!("after {after}, {text:?}: {}", got.bytes);
             if got.error.is_some() {
                 assert_error(&got, &why);
@@ -109,7 +103,7 @@ async fn each_is_whole_exactly_once_wherever_it_breaks() {
                 assert!(text.starts_with(&got.text), "{why}");
                 outcomes[0] += 1;
             }
-            let alone = recite(all().hold_tool_calls(true), "", vec![first]).await;
+            let alone = recite(all().hold_tool_calls(true), "", vec![&first]).await;
             if alone.error.is_some() {
                 assert_error(&alone, &why);
             } else {
@@ -124,7 +118,7 @@ async fn each_is_whole_exactly_once_wherever_it_breaks() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_lost_only_its_end_is_completed_where_nobody_else_answers() {
-    let first: Leg = |writer| {
+    let first = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.tool_call(0, "a", "f")),
@@ -132,7 +126,7 @@ async fn one_that_lost_only_its_end_is_completed_where_nobody_else_answers() {
             None,
         ]
     };
-    let got = recite(all().hold_tool_calls(true), "", vec![first]).await;
+    let got = recite(all().hold_tool_calls(true), "", vec![&first]).await;
     assert!(got.error.is_none());
     assert_eq!(got.calls, [("a".to_owned(), "{\"x\":1}".to_owned())]);
     assert_eq!(got.finishes, ["tool_calls"]);
@@ -144,41 +138,39 @@ async fn one_that_lost_only_its_end_is_completed_where_nobody_else_answers() {
     let record = got.trail.snapshot();
     assert_eq!(record.outcome, Some(backstop_core::Outcome::Ok));
 
-    let again: Leg = |writer| {
+    let again = |writer: &Writer| {
         let call = [
             writer.tool_call(0, "b", "f"),
             writer.tool_arguments(0, "{\"x\":2}"),
         ];
         whole(call.to_vec(), writer)
     };
-    let got = recite(all().hold_tool_calls(true), "", vec![first, again]).await;
+    let got = recite(all().hold_tool_calls(true), "", vec![&first, &again]).await;
     assert_eq!(got.calls[0].0, "b", "another may have had more to call");
     let alone = r#", "parallel_tool_calls": false"#;
-    let got = recite(all().hold_tool_calls(true), alone, vec![first, again]).await;
+    let got = recite(all().hold_tool_calls(true), alone, vec![&first, &again]).await;
     assert_eq!(got.calls[0].0, "a", "there can be no other");
 }
 
 #[tokio::test(start_paused = true)]
 async fn arguments_that_are_cut_are_never_handed_on() {
     for arguments in ["", "{", "{\"x\":1", "[]", "1"] {
-        thread_local!(static CUT: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
-        CUT.set(arguments);
-        let first: Leg = |writer| {
+        let first = move |writer: &Writer| {
             vec![
                 Some(writer.role()),
                 Some(writer.tool_call(0, "a", "f")),
-                Some(writer.tool_arguments(0, CUT.get())),
+                Some(writer.tool_arguments(0, arguments)),
                 None,
             ]
         };
-        let got = recite(all().hold_tool_calls(true), "", vec![first]).await;
+        let got = recite(all().hold_tool_calls(true), "", vec![&first]).await;
         assert!(got.error.is_some() && got.calls.is_empty(), "{arguments:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_follows_a_call_keeps_its_place() {
-    let leg: Leg = |writer| {
+    let leg = |writer: &Writer| {
         let chunks = vec![
             writer.role(),
             writer.text("One. "),
@@ -191,7 +183,7 @@ async fn what_follows_a_call_keeps_its_place() {
         whole(chunks, writer)
     };
     for hold in [false, true] {
-        let got = recite(all().hold_tool_calls(hold), "", vec![leg]).await;
+        let got = recite(all().hold_tool_calls(hold), "", vec![&leg]).await;
         assert_eq!(got.text, "One. Two. Three.");
         let order: Vec<_> = ["One.", "\"a\"", "Two.", "\"}\"", "Three."]
             .iter()
@@ -203,14 +195,14 @@ async fn what_follows_a_call_keeps_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_are_not_held_cannot_be_taken_back() {
-    let first: Leg = |writer| {
+    let first = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.tool_call(0, "a", "f")),
             None,
         ]
     };
-    let got = recite(all(), "", vec![first, first]).await;
+    let got = recite(all(), "", vec![&first, &first]).await;
     assert!(got.error.is_some() && got.calls.len() == 1);
     assert_eq!(
         got.refused().as_deref(),
@@ -220,13 +212,13 @@ async fn calls_that_are_not_held_cannot_be_taken_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endless_call_is_not_held_for_ever() {
-    let first: Leg = |writer| {
+    let first = |writer: &Writer| {
         let mut chunks = vec![Some(writer.role()), Some(writer.tool_call(0, "a", "f"))];
         let piece = "x".repeat(64 * 1024);
         chunks.extend((0..20).map(|_| Some(writer.tool_arguments(0, &piece))));
         chunks.push(None);
         chunks
     };
-    let got = recite(all().hold_tool_calls(true), "", vec![first, first]).await;
+    let got = recite(all().hold_tool_calls(true), "", vec![&first, &first]).await;
     assert!(got.error.is_some() && got.calls[0].1.len() > 1024 * 1024);
 }

@@ -262,11 +262,14 @@ pub(crate) async fn ask(
     .await
 }
 
-/// Asks a stack of legs that say what they are told to; `None` breaks off.
+/// What a leg is told to say; `None` breaks off.
+pub(crate) type Words = dyn Fn(&Writer) -> Vec<Option<Chunk>>;
+
+/// Asks a stack of legs that say what they are told to.
 pub(crate) async fn recite(
     options: ResumeOptions,
     extra: &str,
-    legs: Vec<fn(&Writer) -> Vec<Option<Chunk>>>,
+    legs: Vec<&Words>,
 ) -> Got {
     let calls = Mutex::new(0);
     stack(options, extra, move |request| {

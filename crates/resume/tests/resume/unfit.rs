@@ -1,7 +1,7 @@
 //! Answers that are not continued, and what is said of it.
 
 use backstop_chat::emit::Writer;
-use backstop_chat::{Chunk, Finish, Meta};
+use backstop_chat::{Finish, Meta};
 use backstop_core::FailureKind;
 
 use crate::support::{Leg, TEXT, WHOLE, all, ask, breaks, recite};
@@ -32,7 +32,7 @@ async fn what_is_not_plain_text_is_refused_and_the_record_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_document_of_which_nothing_was_delivered_is_asked_for_again() {
-    let document: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let document = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.text("{\"x\":")),
@@ -40,19 +40,17 @@ async fn a_document_of_which_nothing_was_delivered_is_asked_for_again() {
             Some(writer.finish(Finish::Stop, true)),
         ]
     };
-    let nothing: fn(&Writer) -> Vec<Option<Chunk>> =
-        |writer| vec![Some(writer.role()), Some(writer.reasoning("hm")), None];
-    let got = recite(all(), JSON, vec![nothing, document]).await;
+    let nothing = |writer: &Writer| vec![Some(writer.role()), Some(writer.reasoning("hm")), None];
+    let got = recite(all(), JSON, vec![&nothing, &document]).await;
     assert!(got.error.is_none());
     assert_eq!((&*got.text, got.roles), ("{\"x\":1}", 1));
     assert_eq!(got.finishes, ["stop"]);
-    let some: fn(&Writer) -> Vec<Option<Chunk>> =
-        |writer| vec![Some(writer.role()), Some(writer.text("{")), None];
-    let got = recite(all(), JSON, vec![some, document]).await;
+    let some = |writer: &Writer| vec![Some(writer.role()), Some(writer.text("{")), None];
+    let got = recite(all(), JSON, vec![&some, &document]).await;
     assert!(got.error.is_some());
     assert_eq!(got.text, "{", "never two halves of different documents");
     // With several choices nobody can say whose beginning was delivered.
-    let got = recite(all(), r#", "n": 2"#, vec![nothing, document]).await;
+    let got = recite(all(), r#", "n": 2"#, vec![&nothing, &document]).await;
     assert!(got.error.is_some());
 }
 
@@ -71,14 +69,14 @@ async fn what_a_filter_stopped_stays_stopped() {
     );
     let got = ask(all(), "", [breaks(5), filtered, WHOLE]).await;
     got.assert_broken(TEXT, "the second part, too");
-    let verdict: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let verdict = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.text("So")),
             Some(writer.finish(Finish::ContentFilter, true)),
         ]
     };
-    let got = recite(all(), "", vec![verdict, verdict]).await;
+    let got = recite(all(), "", vec![&verdict, &verdict]).await;
     assert_eq!(
         got.finishes,
         ["content_filter"],
@@ -89,7 +87,7 @@ async fn what_a_filter_stopped_stays_stopped() {
 
 #[tokio::test(start_paused = true)]
 async fn reasoning_is_not_shown_again() {
-    let second: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let second = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.reasoning("aha")),
@@ -97,9 +95,8 @@ async fn reasoning_is_not_shown_again() {
             Some(writer.finish(Finish::Stop, true)),
         ]
     };
-    let shown: fn(&Writer) -> Vec<Option<Chunk>> =
-        |writer| vec![Some(writer.role()), Some(writer.reasoning("hm")), None];
-    let got = recite(all(), "", vec![shown, second]).await;
+    let shown = |writer: &Writer| vec![Some(writer.role()), Some(writer.reasoning("hm")), None];
+    let got = recite(all(), "", vec![&shown, &second]).await;
     assert!(got.error.is_none() && got.text == "Yes.");
     assert!(
         got.bytes.contains("hm") && !got.bytes.contains("aha"),
@@ -107,30 +104,29 @@ async fn reasoning_is_not_shown_again() {
         got.bytes
     );
     assert_eq!((&*got.ids, got.roles), (&["id0".to_owned()][..], 1));
-    let said: fn(&Writer) -> Vec<Option<Chunk>> =
-        |writer| vec![Some(writer.role()), Some(writer.text("Well, yes. ")), None];
-    let got = recite(all(), "", vec![said, second]).await;
+    let said = |writer: &Writer| vec![Some(writer.role()), Some(writer.text("Well, yes. ")), None];
+    let got = recite(all(), "", vec![&said, &second]).await;
     assert_eq!(got.text, "Well, yes. Yes.");
     assert!(!got.bytes.contains("aha"), "reasoning stands before text");
-    let nothing: fn(&Writer) -> Vec<Option<Chunk>> = |writer| vec![Some(writer.role()), None];
-    let got = recite(all(), "", vec![nothing, second]).await;
+    let nothing = |writer: &Writer| vec![Some(writer.role()), None];
+    let got = recite(all(), "", vec![&nothing, &second]).await;
     assert!(got.bytes.contains("aha"), "nothing was shown before");
 }
 
 #[tokio::test(start_paused = true)]
 async fn refusals_and_annotations_are_not_continued() {
-    let said: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let said = |writer: &Writer| {
         let mut meta = Meta::default();
         meta.refusal = true;
         let refusal = writer.choices(r#"[{"index":0,"delta":{"refusal":"No."}}]"#, meta);
         vec![Some(writer.role()), Some(refusal), None]
     };
-    let got = recite(all(), "", vec![said, said]).await;
+    let got = recite(all(), "", vec![&said, &said]).await;
     assert_eq!(
         got.refused().as_deref(),
         Some("a refusal has been delivered")
     );
-    let said: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let said = |writer: &Writer| {
         let mut meta = Meta::default();
         meta.text = true;
         let text = writer.choices(
@@ -139,7 +135,7 @@ async fn refusals_and_annotations_are_not_continued() {
         );
         vec![Some(writer.role()), Some(text), None]
     };
-    let got = recite(all(), "", vec![said, said]).await;
+    let got = recite(all(), "", vec![&said, &said]).await;
     assert_eq!(
         got.refused().as_deref(),
         Some("annotations have been delivered")
@@ -148,14 +144,14 @@ async fn refusals_and_annotations_are_not_continued() {
 
 #[tokio::test(start_paused = true)]
 async fn servers_that_say_who_speaks_in_each_chunk_lose_nothing() {
-    let first: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let first = |writer: &Writer| {
         vec![
             Some(writer.role()),
             Some(writer.text("One, two, three")),
             None,
         ]
     };
-    let second: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let second = |writer: &Writer| {
         let chunk = |delta: &str, finish: &str, meta| {
             let delta = format!(r#"{{"role":"assistant",{delta}}}"#);
             Some(writer.choices(
@@ -176,9 +172,9 @@ async fn servers_that_say_who_speaks_in_each_chunk_lose_nothing() {
             chunk(r#""content":".""#, "\"stop\"", text(true)),
         ]
     };
-    let got = recite(all(), "", vec![first, second]).await;
+    let got = recite(all(), "", vec![&first, &second]).await;
     got.assert_whole("One, two, three, four, five.", "each chunk has a role");
-    let second: fn(&Writer) -> Vec<Option<Chunk>> = |writer| {
+    let second = |writer: &Writer| {
         let mut meta = Meta::default();
         meta.text = true;
         meta.terminal = true;
@@ -186,6 +182,40 @@ async fn servers_that_say_who_speaks_in_each_chunk_lose_nothing() {
         let all = r#"[{"index":0,"delta":{"content":", four."},"finish_reason":"stop"}]"#;
         vec![Some(writer.choices(all, meta))]
     };
-    let got = recite(all(), "", vec![first, second]).await;
+    let got = recite(all(), "", vec![&first, &second]).await;
     got.assert_whole("One, two, three, four.", "text and end in one chunk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_without_end_is_not_kept_for_ever() {
+    let endless = |writer: &Writer| {
+        let piece = "word ".repeat(16 * 1024);
+        let mut chunks: Vec<_> = (0..20).map(|_| Some(writer.text(&piece))).collect();
+        chunks.push(None);
+        chunks
+    };
+    let got = recite(all(), "", vec![&endless, &endless]).await;
+    assert!(got.error.is_some() && got.text.len() > 1024 * 1024);
+    assert_eq!(
+        got.refused().as_deref(),
+        Some("its text is too long to be kept")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn white_space_alone_is_not_said_twice() {
+    let first = |writer: &Writer| vec![Some(writer.role()), Some(writer.text("\n\n")), None];
+    let second = |writer: &Writer| {
+        vec![
+            Some(writer.text("\n")),
+            Some(writer.text("\nYes.")),
+            Some(writer.finish(Finish::Stop, true)),
+        ]
+    };
+    let got = recite(all(), "", vec![&first, &second]).await;
+    got.assert_whole("\n\nYes.", "white space");
+    assert_eq!(
+        got.comments,
+        ["backstop resumed mode=replay deployment=- delivered=2"]
+    );
 }
