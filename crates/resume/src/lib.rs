@@ -123,6 +123,9 @@ pub mod body;
 mod calls;
 mod delivered;
 pub mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod layer;
 mod leg;
 mod seam;
