@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use backstop_chat::Chunk;
 use backstop_core::{BoxError, Trail};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -18,7 +18,10 @@ use crate::layer::Options;
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// From how many bytes on events do not wait for those that are ready behind them.
-const BATCH: usize = 16 * 1024;
+const BATCH: usize = 7 * 1024;
+
+/// As much as most events have.
+const ROOM: usize = 1024;
 
 pin_project! {
     /// JSON, or server-sent events.
@@ -141,7 +144,7 @@ where
 #[derive(Default)]
 struct Batch {
     first: Bytes,
-    all: BytesMut,
+    all: Vec<u8>,
 }
 
 impl Batch {
@@ -156,6 +159,10 @@ impl Batch {
         if self.all.is_empty() {
             self.all.reserve(4 * (self.first.len() + event.len()));
             self.all.extend_from_slice(&self.first);
+        } else if self.all.capacity() - self.all.len() < event.len() {
+            // As much as most batches need, and no more: it may wait for long before a slow client.
+            let rest = (BATCH + ROOM).saturating_sub(self.all.len());
+            self.all.reserve_exact(rest.max(event.len()));
         }
         self.all.extend_from_slice(&event);
     }
@@ -168,7 +175,7 @@ impl Batch {
         if self.all.is_empty() {
             self.first
         } else {
-            self.all.freeze()
+            self.all.into()
         }
     }
 }
