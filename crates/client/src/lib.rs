@@ -48,7 +48,7 @@ use tower_service::Service;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: shorter than most load balancers keep theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// What hyper accepts as a buffer at least.
+/// Room for the head of any answer.
 const MIN_BUFFER: usize = 8 * 1024;
 /// How many HTTP/2 streams can stand still before their connection does: more than servers allow at a time.
 const STREAMS: u32 = 128;
@@ -96,7 +96,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets how much of one HTTP/1 connection is buffered, in bytes: 32 KiB if it is not said, 8 KiB at least.
+    /// Sets how much of one HTTP/1 connection is buffered, in bytes: 32 KiB if it is not said, 16 KiB at least. The head
+    /// of an answer has to fit into half of it.
     pub const fn connection_buffer(mut self, bytes: usize) -> Self {
         self.connection_buffer = bytes;
         self
@@ -145,7 +146,8 @@ impl Builder {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .timer(TokioTimer::new())
-            .http1_max_buf_size(self.connection_buffer.max(MIN_BUFFER))
+            // One half is read while the other waits to be taken.
+            .http1_read_buf_exact_size((self.connection_buffer / 2).max(MIN_BUFFER))
             .http2_initial_stream_window_size(self.http2_window)
             .http2_initial_connection_window_size(self.http2_window.saturating_mul(STREAMS))
             .http2_max_send_buf_size(self.http2_window as usize)
