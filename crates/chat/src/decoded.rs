@@ -86,7 +86,13 @@ where
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers say nothing that a chat answer needs.
                     if let Ok(mut data) = frame.into_data() {
-                        this.buffer.reserve(data.remaining());
+                        let needed = this.buffer.len() + data.remaining();
+                        if this.buffer.capacity() < needed {
+                            // Growing would double it, and keep it for a stream that stands still.
+                            let begun =
+                                std::mem::replace(this.buffer, BytesMut::with_capacity(needed));
+                            this.buffer.extend_from_slice(&begun);
+                        }
                         while data.has_remaining() {
                             let piece = data.chunk();
                             this.buffer.extend_from_slice(piece);
