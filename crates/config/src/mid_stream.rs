@@ -18,6 +18,8 @@ pub(crate) struct MidStream {
     prompt: Option<(bool, bool)>,
     max_resumes: Option<u32>,
     deadline: Option<Duration>,
+    stream_deadline: Option<Duration>,
+    keep_alive: Option<Duration>,
     hold_tool_calls: Option<bool>,
 }
 
@@ -29,6 +31,8 @@ impl MidStream {
         prompt: None,
         max_resumes: Some(0),
         deadline: None,
+        stream_deadline: None,
+        keep_alive: None,
         hold_tool_calls: Some(false),
     };
 
@@ -48,6 +52,12 @@ impl MidStream {
         }
         if let Some(deadline) = self.deadline {
             options = options.deadline(deadline);
+        }
+        if let Some(deadline) = self.stream_deadline {
+            options = options.stream_deadline(deadline);
+        }
+        if let Some(interval) = self.keep_alive {
+            options = options.keep_alive(interval);
         }
         if let Some(hold) = self.hold_tool_calls {
             options = options.hold_tool_calls(hold);
@@ -77,6 +87,8 @@ pub(crate) fn read(within: &mut Section<'_>) -> Result<Option<(MidStream, Place)
         prompt: section.choice_or_off("prompt", &prompts, (false, false))?,
         max_resumes: section.count("max_resumes")?,
         deadline: section.positive_seconds("deadline")?,
+        stream_deadline: section.positive_seconds("stream_deadline")?,
+        keep_alive: section.seconds("keep_alive")?,
         hold_tool_calls: section.flag("hold_tool_calls")?,
     };
     section.finish()?;
