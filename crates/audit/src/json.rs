@@ -8,9 +8,6 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::Record;
 
-/// What is not known, or not measured yet.
-const NULL: () = ();
-
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let served = self.served.as_deref();
