@@ -2,7 +2,7 @@
 
 use backstop_chat::{Finish, Text};
 use backstop_core::{Usage, UsageSource};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Any event. Which of the fields are there follows from `kind`.
@@ -92,6 +92,25 @@ pub(crate) struct Counts {
     cache_read_input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
+    #[serde(default, rename = "inference_geo")]
+    place: Place,
+}
+
+/// Where it ran. A name that we do not know is no place's, and so can be nobody's; models that know no geography say
+/// `not_available`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let reported = Option::<Text<'_>>::deserialize(json)?;
+        Ok(Self(reported.and_then(|name| match &*name {
+            "us" => Some("us"),
+            "global" => Some("global"),
+            "not_available" => None,
+            _ => Some("elsewhere"),
+        })))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -111,6 +130,12 @@ impl Counts {
             .or(self.cache_read_input_tokens);
         self.output_tokens = later.output_tokens.or(self.output_tokens);
         self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
+        self.place = Place(later.place.0.or(self.place.0));
+    }
+
+    /// Where it ran, if it says so.
+    pub(crate) const fn place(&self) -> Option<&'static str> {
+        self.place.0
     }
 
     /// In OpenAI's terms: the input includes the cache.

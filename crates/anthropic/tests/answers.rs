@@ -446,6 +446,33 @@ fn cut_off_anywhere_it_never_ends_well_before_its_proof() {
 }
 
 #[test]
+fn where_it_ran_is_handed_on() {
+    for (reported, place) in [
+        (json!("us"), Some("us")),
+        (json!("global"), Some("global")),
+        (json!("eu"), Some("elsewhere")),
+        (json!("not_available"), None),
+        (json!(null), None),
+    ] {
+        let usage = json!({"input_tokens": 9, "output_tokens": 1, "inference_geo": reported});
+        let whole = document(&json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-4-6",
+            "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn", "usage": usage,
+        }));
+        assert_eq!(whole.chunks[0].meta().place, place);
+        let begun = event(
+            &json!({"type": "message_start", "message": {"id": "msg_1", "type": "message",
+            "role": "assistant", "model": "claude-opus-4-6", "content": [], "usage": usage}}),
+        );
+        let answer = stream(&begun);
+        let told = answer.chunks.iter().find_map(|chunk| chunk.meta().place);
+        assert_eq!(told, place);
+        let before_content = answer.chunks.iter().all(|chunk| !chunk.meta().text);
+        assert!(before_content, "it is known before anything is handed on");
+    }
+}
+
+#[test]
 fn a_document_as_openai_writes_it() {
     let answer = document(&json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-6",

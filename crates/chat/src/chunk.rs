@@ -127,6 +127,13 @@ impl Chunk {
         }
     }
 
+    /// The same, which says where its provider ran.
+    #[must_use]
+    pub const fn with_place(mut self, place: Option<&'static str>) -> Self {
+        self.meta.place = place;
+        self
+    }
+
     /// The same event with a comment line directly before its data.
     #[must_use]
     pub fn with_comment(self, comment: &str) -> Self {

@@ -84,6 +84,7 @@ impl Document {
                 .usage
                 .map(|counts| counts.usage(UsageSource::Provider)),
         };
-        Ok(Some(document.into_chunk()))
+        let place = message.usage.and_then(|counts| counts.place());
+        Ok(Some(document.into_chunk().with_place(place)))
     }
 }

@@ -135,6 +135,7 @@ impl Stream {
             self.counts.update(counts);
             let mut meta = Meta::default();
             meta.usage = Some(self.counts.usage(UsageSource::Partial));
+            meta.place = self.counts.place();
             self.ready.push_back(Chunk::silent(meta));
         }
         Ok(Some(role))
