@@ -36,8 +36,8 @@ pub(crate) struct State<S> {
     held: Held,
     /// What is to be handed on next. Empty whenever a part is polled.
     pub(crate) out: VecDeque<Chunk>,
-    /// Goes before the next event.
-    comment: Option<String>,
+    /// The part that is under way has been joined, and has not said anything new yet.
+    joined: Option<Joined>,
     /// Who broke, in order.
     broken: Vec<Arc<str>>,
     pub(crate) resumes: u32,
@@ -53,9 +53,17 @@ pub(crate) struct State<S> {
     across: Option<Across>,
     /// The part that is under way is not the first that says something.
     further: bool,
-    /// A further part has been asked for, and is not joined yet.
+    /// A further part has been asked for, and has not said anything new yet.
     waiting: bool,
     bill: Bill,
+}
+
+/// How a further part was joined.
+#[derive(Clone, Copy)]
+struct Joined {
+    mode: &'static str,
+    cut: usize,
+    verified: bool,
 }
 
 /// What follows a chunk or an error.
@@ -113,7 +121,7 @@ impl<S: Clone> State<S> {
             hold: goes_on && options.hold_tool_calls && !needs.several,
             held: Held::default(),
             out: VecDeque::new(),
-            comment: None,
+            joined: None,
             broken: Vec::new(),
             resumes: 0,
             error: None,
@@ -176,15 +184,37 @@ impl<S> State<S> {
     }
 
     fn deliver(&mut self, chunk: Chunk) {
-        self.delivered.note(&chunk, self.hold);
-        let comment = match chunk.json() {
+        let joined = match chunk.json() {
             [] => None,
-            _ => self.comment.take(),
+            _ => self.joined.take(),
         };
+        let comment = joined.map(|joined| self.goes_on(joined));
+        self.delivered.note(&chunk, self.hold);
         self.out.push_back(match comment {
             Some(comment) => chunk.with_comment(&comment),
             None => chunk,
         });
+    }
+
+    /// The answer goes on: what the caller is told of it.
+    fn goes_on(&mut self, joined: Joined) -> String {
+        let Joined {
+            mode,
+            cut,
+            verified,
+        } = joined;
+        self.waiting = false;
+        self.error = None;
+        self.rescue.clear();
+        if let Some(trail) = &self.trail {
+            trail.resumed(mode, cut);
+        }
+        let verified = if verified { "" } else { " unverified" };
+        format!(
+            "backstop resumed mode={mode} deployment={} delivered={}{verified}",
+            self.asked_last(),
+            self.delivered.chars
+        )
     }
 
     /// A chunk of a further part: it is made to look like the first part's.
@@ -235,12 +265,7 @@ impl<S> State<S> {
             Join::Undecided => Next::Continue,
             Join::At { cut, verified } => {
                 let seam = self.seam.take().expect("it was pushed to");
-                let mode = match self.delivered.said {
-                    true => seam.mode(),
-                    // White space alone was not gone on with.
-                    false => Mode::Replay,
-                };
-                self.joined(mode.as_str(), cut, verified);
+                self.join(seam.mode(), cut, verified);
                 self.across = Across::new(self.request.body(), &self.delivered.text);
                 self.go_on(&seam.into_text()[cut..], ended)
             }
@@ -277,21 +302,20 @@ impl<S> State<S> {
     }
 
     /// The part that is under way goes on from here.
-    fn joined(&mut self, mode: &'static str, cut: usize, verified: bool) {
-        self.waiting = false;
+    fn join(&mut self, mode: Mode, cut: usize, verified: bool) {
         self.timers.end_signs();
-        self.error = None;
-        self.rescue.clear();
         self.rewound = None;
-        if let Some(trail) = &self.trail {
-            trail.resumed(mode, cut);
-        }
-        let verified = if verified { "" } else { " unverified" };
-        self.comment = Some(format!(
-            "backstop resumed mode={mode} deployment={} delivered={}{verified}",
-            self.asked_last(),
-            self.delivered.chars
-        ));
+        // White space alone is not gone on with: it is said again.
+        let mode = if self.delivered.said {
+            mode
+        } else {
+            Mode::Replay
+        };
+        self.joined = Some(Joined {
+            mode: mode.as_str(),
+            cut,
+            verified,
+        });
     }
 
     fn asked_last(&self) -> Arc<str> {

@@ -59,6 +59,7 @@ impl<S> State<S> {
             ));
         }
         self.seam = None;
+        self.joined = None;
         // A sign of life while the next part begins.
         self.out.push_back(Chunk::comment());
         self.waiting = true;
@@ -82,7 +83,7 @@ impl<S> State<S> {
             // Nothing was delivered but reasoning and white space: it simply answers.
             None if !self.delivered.said => {
                 if self.delivered.text.is_empty() {
-                    self.joined(Mode::Replay.as_str(), 0, true);
+                    self.join(Mode::Replay, 0, true);
                     return Next::Continue;
                 }
                 Mode::Prefill { echoes: false }

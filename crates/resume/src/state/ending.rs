@@ -26,11 +26,12 @@ impl<S> State<S> {
         self.error.get_or_insert(error);
         self.close_bill();
         self.seam = None;
+        self.joined = None;
         self.across = None;
         self.may_rewind = true;
         if let Some(trail) = &self.trail {
             if self.waiting {
-                trail.not_resumed("it broke off before it could be joined");
+                trail.not_resumed("it broke off before it said anything new");
             }
             trail.resume(self.delivered.chars);
         }

@@ -85,7 +85,12 @@ async fn each_is_whole_exactly_once_wherever_it_breaks() {
     let again = |writer: &Writer| whole(two(writer, ""), writer);
     let mut outcomes = [0, 0];
     for after in 1..=blocks(&writer, TEXT).len() {
-        for (shape, text) in [(two as Shape, ""), (blocks, ""), (two, TEXT), (blocks, TEXT)] {
+        for (shape, text) in [
+            (two as Shape, ""),
+            (blocks, ""),
+            (two, TEXT),
+            (blocks, TEXT),
+        ] {
             let first = broken(shape, text, after);
             // By prefill the calls follow where all of the text has been delivered, and only there.
             let got = recite(all().hold_tool_calls(true), "", vec![&first, &again]).await;

@@ -112,6 +112,20 @@ async fn a_part_that_fails_before_its_first_token_leaves_the_rest_to_the_next() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_that_only_repeats_did_not_go_on() {
+    // The second says again what was delivered, and breaks right there.
+    let got = ask(all(), "", [breaks(5), breaks(5), WHOLE]).await;
+    got.assert_whole(TEXT, "the third goes on");
+    assert_eq!(got.comments.len(), 1);
+    let resumes = got.trail.snapshot().resumes;
+    assert_eq!(resumes.len(), 2);
+    assert_eq!(
+        (resumes[0].mode, resumes[0].refused.as_deref()),
+        (None, Some("it broke off before it said anything new"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_else_down_is_the_failure_that_broke_it() {
     let first = Leg {
         breaks: Some((5, FailureKind::Timeout)),

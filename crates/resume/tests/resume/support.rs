@@ -266,11 +266,7 @@ pub(crate) async fn ask(
 pub(crate) type Words = dyn Fn(&Writer) -> Vec<Option<Chunk>>;
 
 /// Asks a stack of legs that say what they are told to.
-pub(crate) async fn recite(
-    options: ResumeOptions,
-    extra: &str,
-    legs: Vec<&Words>,
-) -> Got {
+pub(crate) async fn recite(options: ResumeOptions, extra: &str, legs: Vec<&Words>) -> Got {
     let calls = Mutex::new(0);
     stack(options, extra, move |request| {
         let nth = {
