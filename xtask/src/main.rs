@@ -2,6 +2,7 @@
 
 mod bench;
 mod features;
+mod packages;
 mod process;
 mod sdk;
 mod steps;
@@ -23,7 +24,7 @@ struct Task {
 const TASKS: [Task; 4] = [
     Task {
         name: "test",
-        about: "everything that must pass: format, lints, tests, docs, SDK checks",
+        about: "everything that must pass: format, lints, tests, docs, SDK checks; with --long, every case of the streams' tests",
         run: test::run,
     },
     Task {

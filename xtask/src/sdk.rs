@@ -1,5 +1,7 @@
 //! `cargo xtask sdk`: the vendors' own SDKs talk to the simulator, and to the gateway before it.
 
+mod node;
+
 use crate::process::{Server, cargo, run as run_command};
 use crate::workspace::Workspace;
 use crate::{Result, no_arguments};
@@ -12,12 +14,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     check(workspace)
 }
 
-/// Builds the servers, prepares Python, and runs `tests/sdk` against them.
+/// Builds the servers, prepares Python and Node, and runs `tests/sdk` against them.
 pub(crate) fn check(workspace: &Workspace) -> Result {
     // With examples the features are those of the tests, so nothing is compiled again for them.
     run_command(cargo(["build", "--workspace", "--all-features"]).args(["--bins", "--examples"]))?;
     let sources = workspace.root.join("tests/sdk");
     let python = environment(workspace, &sources.join("requirements.txt"))?;
+    let mut node = node::tests(workspace, &sources.join("node"))?;
     let logs = workspace.target.join("sdk");
     fs::create_dir_all(&logs)?;
 
@@ -26,13 +29,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     let simulator = Server::start(simulator, "simulator on ", &logs.join("simulator.log"))?;
     println!("SDKs against the simulator on {}", simulator.url());
     let gateway_tests = sources.join("test_gateway.py");
-    run_command(
-        pytest(&python)
-            .arg(&sources)
-            .arg("--ignore")
-            .arg(&gateway_tests)
-            .env("BACKSTOP_SIM_URL", simulator.url()),
-    )?;
+    let servers = [("BACKSTOP_SIM_URL", simulator.url())];
+    let mut tests = pytest(&python);
+    tests.arg(&sources).arg("--ignore").arg(&gateway_tests);
+    run_command(against(&mut tests, &servers))?;
 
     let mut gateway = Command::new(workspace.target.join("debug/backstop"));
     gateway
@@ -45,12 +45,17 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         .env("BEDROCK_BASE", format!("{}/bedrock", simulator.url()));
     let gateway = Server::start(gateway, "listening on ", &logs.join("gateway.log"))?;
     println!("SDKs against the gateway on {}", gateway.url());
-    run_command(
-        pytest(&python)
-            .arg(&gateway_tests)
-            .env("BACKSTOP_SIM_URL", simulator.url())
-            .env("BACKSTOP_GATEWAY_URL", gateway.url()),
-    )
+    let servers = [servers[0], ("BACKSTOP_GATEWAY_URL", gateway.url())];
+    run_command(against(pytest(&python).arg(&gateway_tests), &servers))?;
+    run_command(against(&mut node, &servers))
+}
+
+fn against<'a>(tests: &'a mut Command, servers: &[(&str, &str)]) -> &'a mut Command {
+    tests
+        .envs(servers.iter().copied())
+        // The servers are on loopback; a proxy of the machine's would not find them.
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .env("no_proxy", "127.0.0.1,localhost")
 }
 
 fn pytest(python: &Path) -> Command {
@@ -65,10 +70,7 @@ fn pytest(python: &Path) -> Command {
             "--timeout",
             "120",
         ])
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        // The servers are on loopback; a proxy of the machine's would not find them.
-        .env("NO_PROXY", "127.0.0.1,localhost")
-        .env("no_proxy", "127.0.0.1,localhost");
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 

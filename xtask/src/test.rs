@@ -1,12 +1,16 @@
-//! `cargo xtask test`: everything that must pass, on a fresh machine.
+//! `cargo xtask test [--long]`: everything that must pass, on a fresh machine.
 
 use crate::process::cargo;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{Result, no_arguments, sdk};
+use crate::{Result, sdk};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
-    no_arguments(arguments)?;
+    let long = match arguments {
+        [] => false,
+        [long] if long == "--long" => true,
+        [other, ..] => return Err(format!("unexpected argument `{other}`").into()),
+    };
     let mut steps = Steps::default();
 
     // Every step selects the same packages and features: for others cargo compiles the tree again.
@@ -20,7 +24,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
 
     // Without a selection of targets cargo runs the doc tests too and compiles the examples; the
     // benches have been compiled by the lints.
-    steps.command("tests", whole("test"))?;
+    let mut tests = whole("test");
+    if long {
+        tests.env("BACKSTOP_LONG", "1");
+    }
+    steps.command("tests", tests)?;
 
     let mut docs = whole("doc");
     docs.args(["--no-deps", "--lib"])
