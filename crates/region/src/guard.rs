@@ -22,8 +22,6 @@ pub(crate) struct Guard {
 impl Guard {
     /// At the top of the stack: gives a permit to a request that may go on.
     pub(crate) fn admit(self: &Arc<Self>, extensions: &mut Extensions) -> Result<(), Box<Refused>> {
-        // A permit for another deployment has no business here.
-        extensions.remove::<Permit>();
         let Some(residency) = extensions.get::<Residency>() else {
             return self.without_rules(extensions);
         };

@@ -12,7 +12,7 @@ use crate::guard::Guard;
 /// Nobody else can make one:
 ///
 /// ```compile_fail,E0624
-/// backstop_region::Permit::new();
+/// let forge = backstop_region::Permit::new;
 /// ```
 ///
 /// ```compile_fail,E0451

@@ -87,9 +87,7 @@ where
 /// ```
 ///
 /// ```compile_fail,E0624
-/// fn unlocked<S>(provider: S) -> backstop_region::Sealed<S> {
-///     backstop_region::Sealed::new(provider, panic!())
-/// }
+/// let forge = backstop_region::Sealed::<()>::new;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sealed<S> {
