@@ -17,6 +17,7 @@
 //!    ├─ RetryLayer      tower's own, with RetryPolicy: only for failures where asking again helps
 //!    ├─ AttemptLayer    one row in the record per call
 //!    ├─ CooldownLayer   circuit breaker: every attempt is evidence, one probe at a time
+//!    ├─ BudgetLayer     reserves what the call can cost, settles what it took; SpendLayer around the chain
 //!    ├─ TimeoutLayer    time to first token; idle time between chunks
 //!    ├─ PrimeLayer      holds the response until its first content: a failure in a 200 is still a failure
 //!    ├─ RegionSeal      lets nothing out that RegionLayer has not let in
@@ -94,6 +95,9 @@ pub use backstop_audit as audit;
 #[cfg(feature = "bedrock")]
 #[doc(no_inline)]
 pub use backstop_bedrock as bedrock;
+#[cfg(feature = "budget")]
+#[doc(no_inline)]
+pub use backstop_budget as budget;
 #[cfg(feature = "client")]
 #[doc(no_inline)]
 pub use backstop_client as client;
@@ -130,6 +134,8 @@ pub use backstop_timeout as timeout;
 
 #[cfg(feature = "audit")]
 pub use backstop_audit::{AttemptLayer, AuditLayer};
+#[cfg(feature = "budget")]
+pub use backstop_budget::{Budget, BudgetLayer, Budgets, SpendLayer, Spender};
 #[cfg(feature = "collect")]
 pub use backstop_collect::CollectLayer;
 #[cfg(feature = "cooldown")]
