@@ -33,6 +33,11 @@ const UPLOADS: u32 = 16;
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
 
+/// How much of an answer the system may hold unsent for a client that does not read: it would take megabytes, and
+/// the provider would not notice.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 32 * 1024;
+
 /// After how long without a sign of life a peer is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -74,6 +79,8 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let _ =
             SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
+        #[cfg(target_os = "linux")]
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let version = tokio::select! {
             version = timeout(FIRST_BYTES, version(&stream)) => version,
             _ = stopping.changed() => return,
