@@ -81,7 +81,7 @@
 //!
 //! `poll_ready` is the inner service's, and clones start unready if its clones do. The error type is [`BoxError`]: the
 //! inner service's, [`error::Refused`] or [`error::Unreadable`]. Nothing is spawned and nothing
-//! outlives the future and the body. A request without rules costs no allocation.
+//! outlives the future and the body. A request without rules costs no allocation on its way out.
 //!
 //! # What this is not
 //!
