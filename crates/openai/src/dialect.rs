@@ -6,7 +6,7 @@ use backstop_core::{Failure, FailureKind, Reach, Trail};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use secrecy::SecretString;
 
@@ -176,9 +176,9 @@ impl Dialect for OpenAi {
             edit = edit.set("stream_options", r#"{"include_usage":true}"#);
         }
 
-        let mut encoded = Request::post(endpoint.clone())
-            .body(Full::new(edit.finish()))
-            .expect("a method and a URI are a request");
+        let mut encoded = Request::new(Full::new(edit.finish()));
+        *encoded.method_mut() = Method::POST;
+        *encoded.uri_mut() = endpoint.clone();
         let headers = encoded.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(ACCEPT, if chat.stream() { EVENTS } else { JSON });
