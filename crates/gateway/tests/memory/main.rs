@@ -56,7 +56,7 @@ async fn a_client_that_does_not_read_stops_the_provider() {
         "{written} bytes were written, and nobody read them"
     );
     // When it is read, all of it comes.
-    let read = reader.to_end().await;
+    let read = reader.finish().await;
     assert_eq!(read.tokens, upstream.tokens());
     assert!(read.done);
 }

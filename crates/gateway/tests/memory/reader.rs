@@ -61,7 +61,7 @@ impl Reader {
     }
 
     /// Reads on to the end.
-    pub(crate) async fn to_end(&mut self) -> Read {
+    pub(crate) async fn finish(&mut self) -> Read {
         let rest = self.stream.read_to_end(&mut self.seen);
         within("the end of a stream", rest)
             .await
