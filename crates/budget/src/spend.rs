@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use backstop_core::HasExtensions;
 use pin_project_lite::pin_project;
@@ -88,7 +88,7 @@ where
 pin_project! {
     /// The future of [`Spending`].
     pub struct SpendFuture<F> {
-        // Before `plan`: an attempt that is dropped settles before what is left is void.
+        // Before `plan`: an attempt that is dropped settles first, and then what is left is void.
         #[pin]
         inner: F,
         plan: Plan,
@@ -99,10 +99,7 @@ impl<F: Future> Future for SpendFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let output = ready!(this.inner.poll(cx));
-        this.plan.0.close();
-        Poll::Ready(output)
+        self.project().inner.poll(cx)
     }
 }
 

@@ -618,6 +618,32 @@ async fn a_ledger_that_takes_its_time_is_waited_for() {
         .expect("310 are left");
 }
 
+#[tokio::test]
+async fn a_swap_that_is_let_go_half_way_leaves_nothing() {
+    let budgets = Budgets::new(Arc::new(Slow(MemoryLedger::new())), [total(FULL)]).expect("one");
+    let calls = Calls::default();
+    let refuse = || Err(Failure::new(FailureKind::RateLimit).into());
+    let failing = layer(&budgets).layer(service(&calls, refuse));
+    let plan = SpendLayer::new().layer(tower::service_fn(move |request: Request<Prompt>| {
+        chain(vec![failing.clone(), failing.clone()], request)
+    }));
+    for polls in 0..8 {
+        let mut call = tokio_test(plan.clone().oneshot(prompt()));
+        for _ in 0..polls {
+            if call.poll().is_some() {
+                break;
+            }
+        }
+        drop(call);
+        assert_eq!(booked(&budgets).await, (0, 0), "after {polls} polls");
+    }
+    assert_eq!(
+        calls.count(),
+        8,
+        "two of them got to the first, three to both"
+    );
+}
+
 struct Polled<F>(std::pin::Pin<Box<F>>);
 
 fn tokio_test<F: Future>(future: F) -> Polled<F> {
