@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 pub use self::attempt::AttemptHandle;
 pub use self::record::{Attempt, Ceiling, Decision, Outcome, Resume, Skipped, TrailSnapshot};
-use crate::{Deployment, Failure, FailureKind, NanoUsd, Usage, wall};
+use crate::{Deployment, Failure, FailureKind, NanoUsd, Usage, UsageSource, wall};
 
 /// What happened to one request, written by the layers that it passes and read by whoever reports it.
 ///
@@ -265,7 +265,9 @@ impl Trail {
     pub fn estimated(&self, usage: Usage) {
         if let Some(attempt) = self.state().record.attempts.last_mut() {
             let known = attempt.usage.get_or_insert(usage);
-            known.output = known.output.max(usage.output);
+            if known.source != UsageSource::Provider {
+                known.output = known.output.max(usage.output);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use http::StatusCode;
 
 use super::*;
-use crate::{NanoUsd, Usage};
+use crate::{NanoUsd, Usage, UsageSource};
 
 fn deployment(id: &str) -> Arc<Deployment> {
     Arc::new(Deployment::new(id))
@@ -89,6 +89,35 @@ async fn a_refusal_is_not_an_attempt() {
     let record = trail.snapshot();
     assert!(record.attempts.is_empty());
     assert_eq!(record.skipped[0].reason.as_str(), "cooling");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimate_fills_what_the_provider_has_not_said() {
+    let estimate = Usage {
+        source: UsageSource::Estimate,
+        ..Usage::reported(100, 7)
+    };
+    let partial = Usage {
+        source: UsageSource::Partial,
+        ..Usage::reported(50, 1)
+    };
+    let cases = [
+        (None, (100, 7, UsageSource::Estimate)),
+        (Some(partial), (50, 7, UsageSource::Partial)),
+        (Some(Usage::reported(50, 3)), (50, 3, UsageSource::Provider)),
+    ];
+    for (reported, expected) in cases {
+        let trail = Trail::start();
+        let mut attempt = trail.attempt(&deployment("a"));
+        if let Some(reported) = reported {
+            attempt.used(reported);
+        }
+        attempt.settle(Err(&Failure::new(FailureKind::Network)));
+        trail.estimated(estimate);
+        let usage = trail.snapshot().attempts[0].usage.expect("known");
+        assert_eq!((usage.input, usage.output, usage.source), expected);
+    }
+    Trail::start().estimated(estimate);
 }
 
 #[tokio::test(start_paused = true)]
