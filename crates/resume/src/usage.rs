@@ -60,6 +60,7 @@ impl Bill {
         sum.output += before.output;
         sum.cached += before.cached;
         sum.cache_write += before.cache_write;
+        sum.cache_write_1h += before.cache_write_1h;
         sum.reasoning += before.reasoning;
         sum.source = match (before.source, usage.source) {
             (UsageSource::Provider, source) | (source, UsageSource::Provider) => source,

@@ -123,7 +123,8 @@ impl<S> State<S> {
     }
 
     /// The time of the whole stream is over.
-    pub(crate) fn too_late(&self) -> BoxError {
+    pub(crate) fn too_late(&mut self) -> BoxError {
+        self.close_bill();
         if let Some(trail) = &self.trail {
             // Whatever is under way was not cancelled by the caller.
             trail.abandon(FailureKind::Deadline);

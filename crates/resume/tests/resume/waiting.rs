@@ -27,7 +27,9 @@ async fn a_stream_may_have_a_bound() {
     got.assert_broken(TEXT, "it says so");
     // The role, and three pieces.
     assert_eq!(got.text.chars().count(), 21);
-    assert!(got.trail.snapshot().resumes.is_empty(), "it did not break");
+    let record = got.trail.snapshot();
+    assert!(record.resumes.is_empty(), "it did not break");
+    assert!(record.attempts[0].usage.is_some(), "it took something");
 
     ask(all(), "", [slow.clone()])
         .await
