@@ -14,6 +14,7 @@
 //!    │ one small stack per deployment, each layer optional:
 //!    ├─ TargetLayer     makes the stack a link of the chain
 //!    ├─ RegionLayer     nothing runs for a deployment that the request's rules forbid
+//!    ├─ FitLayer        context window and capabilities: refuses what cannot work here
 //!    ├─ RetryLayer      tower's own, with RetryPolicy: only for failures where asking again helps
 //!    ├─ AttemptLayer    one row in the record per call
 //!    ├─ CooldownLayer   circuit breaker: every attempt is evidence, one probe at a time
@@ -98,6 +99,9 @@ pub use backstop_bedrock as bedrock;
 #[cfg(feature = "budget")]
 #[doc(no_inline)]
 pub use backstop_budget as budget;
+#[cfg(feature = "catalog")]
+#[doc(no_inline)]
+pub use backstop_catalog as catalog;
 #[cfg(feature = "client")]
 #[doc(no_inline)]
 pub use backstop_client as client;
@@ -113,6 +117,9 @@ pub use backstop_edge as edge;
 #[cfg(feature = "fallback")]
 #[doc(no_inline)]
 pub use backstop_fallback as fallback;
+#[cfg(feature = "fit")]
+#[doc(no_inline)]
+pub use backstop_fit as fit;
 #[cfg(feature = "openai")]
 #[doc(no_inline)]
 pub use backstop_openai as openai;
@@ -144,6 +151,8 @@ pub use backstop_cooldown::{Circuits, CooldownConfig, CooldownLayer};
 pub use backstop_edge::EdgeLayer;
 #[cfg(feature = "fallback")]
 pub use backstop_fallback::{Fallback, Target};
+#[cfg(feature = "fit")]
+pub use backstop_fit::FitLayer;
 #[cfg(feature = "prime")]
 pub use backstop_prime::PrimeLayer;
 #[cfg(feature = "region")]
