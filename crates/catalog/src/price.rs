@@ -52,8 +52,9 @@ impl Price {
 
     /// What `usage` costs: the sum of its components, each rounded up to a nano-dollar.
     ///
-    /// A component whose rate is not known is not free: a cached read then costs as much as plain input, and a
-    /// cache write as much as the dearest prompt token that has a rate.
+    /// A component whose rate is not known is not free: a cached read then costs as much as plain input, a cache
+    /// write as much as the dearest prompt token that has a rate, and one for an hour twice as much as plain input
+    /// where one for five minutes has a rate.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> NanoUsd {
         let rates = self.rates(usage.input);
@@ -70,7 +71,7 @@ impl Price {
                 usage.cache_write - hour,
                 rates.cache_write.unwrap_or(dearest),
             ),
-            (hour, rates.cache_write_1h.unwrap_or(dearest)),
+            (hour, rates.hour()),
             (usage.output, rates.output),
         ]
         .into_iter()
@@ -196,10 +197,20 @@ impl Rates {
     }
 
     fn dearest_input(&self) -> NanoUsd {
-        [self.cached, self.cache_write, self.cache_write_1h]
+        [self.cached, self.cache_write, Some(self.hour())]
             .into_iter()
             .flatten()
             .fold(self.input, NanoUsd::max)
+    }
+
+    /// Prompt tokens written to the cache for an hour, known or not: whoever charges for five minutes charges twice
+    /// the plain rate for an hour, as far as their prices are known.
+    fn hour(&self) -> NanoUsd {
+        match (self.cache_write_1h, self.cache_write) {
+            (Some(rate), _) => rate,
+            (None, Some(short)) => short.max(self.input.saturating_mul(2)),
+            (None, None) => self.input,
+        }
     }
 }
 
@@ -257,6 +268,17 @@ mod tests {
             price.cost(&usage([1000, 400, 300, 100, 0])).as_nano(),
             3_000_000
         );
+    }
+
+    #[test]
+    fn an_hour_in_the_cache_of_an_unlisted_tier_costs_twice_the_input() {
+        let rates = Rates::new(usd("6"), usd("22.5")).with_cache_write(usd("7.5"));
+        let price = Price::new(rates);
+        assert_eq!(
+            price.cost(&usage([1000, 0, 1000, 1000, 0])).as_nano(),
+            12_000_000
+        );
+        assert!(price.bound(1000, 0).as_nano() >= 12_000_000);
     }
 
     #[test]

@@ -113,9 +113,14 @@ impl<'a> Member<'a> {
 
     /// A count of tokens, more than none.
     pub(super) fn tokens(&self) -> Result<u64, Mistake> {
+        self.tokens_or_none()?
+            .ok_or_else(|| self.wrong("is zero; leave it out if it is not known"))
+    }
+
+    /// A count of tokens; zero is unknown.
+    pub(super) fn tokens_or_none(&self) -> Result<Option<u64>, Mistake> {
         match decimal::scaled(self.number(), 0) {
-            Ok((0, _)) => Err(self.wrong("is zero; leave it out if it is not known")),
-            Ok((tokens, true)) => Ok(tokens),
+            Ok((tokens, true)) => Ok((tokens > 0).then_some(tokens)),
             Ok((_, false)) => Err(self.wrong("is no whole number")),
             Err(error) => Err(self.wrong(error.describe())),
         }

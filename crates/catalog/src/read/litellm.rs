@@ -52,6 +52,12 @@ fn model(
     members: &Members<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<Option<(String, Facts)>, Mistake> {
+    let mode = members.0.iter().find(|member| member.name == "mode");
+    if let Some(mode) = mode.filter(|mode| !mode.is_null())
+        && !matches!(&*mode.string()?, "chat" | "completion" | "responses")
+    {
+        return Ok(None);
+    }
     let mut facts = Facts::new();
     let mut provider = None;
     let mut max_tokens = None;
@@ -59,13 +65,10 @@ fn model(
     let mut tiers: BTreeMap<u64, Parts> = BTreeMap::new();
     for member in members.0.iter().filter(|member| !member.is_null()) {
         match &*member.name {
-            "mode" if !matches!(&*member.string()?, "chat" | "completion" | "responses") => {
-                return Ok(None);
-            }
             "litellm_provider" => provider = Some(member.string()?),
-            "max_input_tokens" => facts.window = Some(member.tokens()?),
-            "max_output_tokens" => facts.max_output = Some(member.tokens()?),
-            "max_tokens" => max_tokens = Some(member.tokens()?),
+            "max_input_tokens" => facts.window = member.tokens_or_none()?,
+            "max_output_tokens" => facts.max_output = member.tokens_or_none()?,
+            "max_tokens" => max_tokens = member.tokens_or_none()?,
             name => {
                 if let Some(capability) = capability(name) {
                     facts = facts.with_support(capability, member.flag()?);

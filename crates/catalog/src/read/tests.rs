@@ -34,8 +34,8 @@ fn litellms_format_as_it_is() {
             "input_cost_per_token": 3.3e-06, "output_cost_per_token": 1.65e-05,
             "cache_creation_input_token_cost": 4.125e-06, "cache_creation_input_token_cost_above_1hr": 6.6e-06,
             "max_tokens": 8192},
-        "text-embedding": {"litellm_provider": "openai", "mode": "embedding", "input_cost_per_token": 1e-8},
-        "free": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0},
+        "text-embedding": {"litellm_provider": "openai", "max_tokens": "any", "mode": "embedding", "input_cost_per_token": 1e-8},
+        "free": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0, "max_output_tokens": 0},
         "odd": {"litellm_provider": "openai", "input_cost_per_token": 1.0000000000000001e-06, "output_cost_per_token": "2e-6"}
     }"#,
     );
