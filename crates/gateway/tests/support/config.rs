@@ -28,6 +28,11 @@ impl Deployment {
         self
     }
 
+    /// What its group is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.model_name
+    }
+
     /// Its id; else its model.
     pub(crate) fn id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
