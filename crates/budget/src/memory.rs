@@ -103,7 +103,7 @@ impl MemoryLedger {
         if let Some(old) = &old {
             locked.give_back(&old.legs, old.granted, Amounts::ZERO);
         }
-        let granted = match locked.grant(&reservation) {
+        let (granted, exceeded) = match locked.decide(&reservation) {
             Ok(granted) => granted,
             Err(refused) => {
                 // Under the same locks: nobody has seen it gone.
@@ -114,7 +114,6 @@ impl MemoryLedger {
                 return Err((refused, old));
             }
         };
-        let exceeded = locked.exceeded(reservation.legs(), granted);
         locked.hold(reservation.legs(), granted);
         if let Some(old) = &old {
             self.0.settled(old, Amounts::ZERO);

@@ -1,11 +1,12 @@
 use std::array;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use crate::sync::{Hashing, Mutex, MutexGuard, STRIPES};
-use crate::{Amounts, Balance, Budget, Leg, Mode, Refused, Reservation, Span};
+use crate::{Amounts, Balance, Booked, Budget, Granted, Leg, Refused, Reservation, Span};
 
 /// From how many accounts on a stripe looks for those in which nothing counts any more.
 const FIRST_SWEEP: usize = 256;
@@ -103,43 +104,17 @@ impl Accounts {
 }
 
 impl Locked<'_> {
-    /// How much can be held for it, on each of its legs.
-    pub(super) fn grant(&self, reservation: &Reservation) -> Result<Amounts, Refused> {
-        let least = reservation.least();
-        let mut granted = reservation.wanted();
-        let mut refused: Option<Refused> = None;
-        for leg in reservation.legs() {
-            if leg.budget().mode() != Mode::Hard {
-                continue;
-            }
-            let headroom = self.headroom(leg);
-            let currency = leg.budget().currency();
-            granted = granted.with(currency, granted.of(currency).min(headroom));
-            if headroom < least.of(currency) {
-                let until = leg.span().frees(self.oldest(leg));
-                let longer = |other: &Refused| {
-                    until.is_none() || other.until().is_some_and(|other| Some(other) < until)
-                };
-                if refused.as_ref().is_none_or(longer) {
-                    refused = Some(Refused::new(leg.clone(), least, headroom, until));
-                }
-            }
+    /// How much can be held for it, and the legs that have no room for it and are booked all the same.
+    pub(super) fn decide(&self, reservation: &Reservation) -> Result<Granted, Refused> {
+        let decision = reservation.decide(|leg| {
+            let rows = self.account(leg).into_iter();
+            let counting = rows.flat_map(|account| account.counting(leg.span()));
+            Ok::<_, Infallible>(Booked::sum(counting.map(|row| (row.bucket, row.booked()))))
+        });
+        match decision {
+            Ok(decision) => decision,
+            Err(never) => match never {},
         }
-        match refused {
-            None => Ok(granted),
-            Some(refused) => Err(refused),
-        }
-    }
-
-    /// The legs that have no room for it, and are booked all the same.
-    pub(super) fn exceeded(&self, legs: &[Leg], granted: Amounts) -> Vec<usize> {
-        let has_no_room = |leg: &Leg| {
-            leg.budget().mode() != Mode::Hard
-                && self.headroom(leg) < granted.of(leg.budget().currency())
-        };
-        let legs = legs.iter().enumerate();
-        legs.filter_map(|(index, leg)| has_no_room(leg).then_some(index))
-            .collect()
     }
 
     pub(super) fn hold(&mut self, legs: &[Leg], amounts: Amounts) {
@@ -160,22 +135,6 @@ impl Locked<'_> {
             row.spent = row.spent.saturating_add(spent);
             row.overrun = row.overrun.saturating_add(spent.saturating_sub(held));
         }
-    }
-
-    fn headroom(&self, leg: &Leg) -> u64 {
-        let booked = self.account(leg).map_or(0, |account| {
-            account
-                .counting(leg.span())
-                .fold(0_u64, |sum, row| sum.saturating_add(row.booked()))
-        });
-        leg.budget().limit().saturating_sub(booked)
-    }
-
-    /// The oldest bucket that takes room.
-    fn oldest(&self, leg: &Leg) -> i64 {
-        self.account(leg)
-            .and_then(|account| account.counting(leg.span()).find(|row| row.booked() > 0))
-            .map_or(leg.span().bucket(), |row| row.bucket)
     }
 
     fn account(&self, leg: &Leg) -> Option<&Account> {

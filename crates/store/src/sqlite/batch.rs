@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use backstop_budget::{
-    Amounts, Balance, Budget, Currency, IfLost, Leg, Mode, Refused, Reservation,
+    Amounts, Balance, Booked, Budget, Currency, Granted, IfLost, Leg, Refused, Reservation,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -53,9 +53,6 @@ impl Row {
     }
 }
 
-/// What is held, and the soft and shadow legs that had no room for it.
-pub(super) type Granted = (Amounts, Vec<usize>);
-
 impl<'db> Batch<'db> {
     pub(super) fn begin(db: &'db mut Connection) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -73,7 +70,14 @@ impl<'db> Batch<'db> {
         if let Some(old) = instead_of {
             self.give_back(old, Amounts::ZERO)?;
         }
-        let granted = match self.grant(reservation)? {
+        let decision = reservation.decide(|leg| {
+            let since = leg.span().since();
+            let rows = self.account(key(leg), since)?.rows.range(since..);
+            Ok::<_, rusqlite::Error>(Booked::sum(
+                rows.map(|(bucket, row)| (*bucket, row.booked())),
+            ))
+        })?;
+        let (granted, exceeded) = match decision {
             Ok(granted) => granted,
             Err(refused) => {
                 if let Some(old) = instead_of {
@@ -82,7 +86,6 @@ impl<'db> Batch<'db> {
                 return Ok(Err(refused));
             }
         };
-        let exceeded = self.exceeded(reservation.legs(), granted)?;
         self.hold(reservation.legs(), granted)?;
         if let Some(old) = instead_of {
             self.close(old)?;
@@ -155,46 +158,6 @@ impl<'db> Batch<'db> {
         self.transaction.commit()
     }
 
-    fn grant(&mut self, reservation: &Reservation) -> rusqlite::Result<Result<Amounts, Refused>> {
-        let least = reservation.least();
-        let mut granted = reservation.wanted();
-        let mut refused: Option<Refused> = None;
-        for leg in reservation.legs() {
-            if leg.budget().mode() != Mode::Hard {
-                continue;
-            }
-            let headroom = self.headroom(leg)?;
-            let currency = leg.budget().currency();
-            granted = granted.with(currency, granted.of(currency).min(headroom));
-            if headroom < least.of(currency) {
-                let oldest = self.oldest(leg)?;
-                let until = leg.span().frees(oldest);
-                let longer = |other: &Refused| {
-                    until.is_none() || other.until().is_some_and(|other| Some(other) < until)
-                };
-                if refused.as_ref().is_none_or(longer) {
-                    refused = Some(Refused::new(leg.clone(), least, headroom, until));
-                }
-            }
-        }
-        Ok(match refused {
-            None => Ok(granted),
-            Some(refused) => Err(refused),
-        })
-    }
-
-    fn exceeded(&mut self, legs: &[Leg], granted: Amounts) -> rusqlite::Result<Vec<usize>> {
-        let mut exceeded = Vec::new();
-        for (index, leg) in legs.iter().enumerate() {
-            if leg.budget().mode() != Mode::Hard
-                && self.headroom(leg)? < granted.of(leg.budget().currency())
-            {
-                exceeded.push(index);
-            }
-        }
-        Ok(exceeded)
-    }
-
     fn hold(&mut self, legs: &[Leg], amounts: Amounts) -> rusqlite::Result<()> {
         for leg in legs {
             let amount = amounts.of(leg.budget().currency());
@@ -219,25 +182,6 @@ impl<'db> Batch<'db> {
             .prepare_cached("DELETE FROM reservation WHERE id = ?1")?
             .execute([open.id.to_string()])?;
         Ok(closed == 1)
-    }
-
-    fn headroom(&mut self, leg: &Leg) -> rusqlite::Result<u64> {
-        let account = self.account(key(leg), leg.span().since())?;
-        let booked = account
-            .rows
-            .range(leg.span().since()..)
-            .fold(0_u64, |sum, (_, row)| sum.saturating_add(row.booked()));
-        Ok(leg.budget().limit().saturating_sub(booked))
-    }
-
-    /// The oldest bucket that takes room.
-    fn oldest(&mut self, leg: &Leg) -> rusqlite::Result<i64> {
-        let account = self.account(key(leg), leg.span().since())?;
-        Ok(account
-            .rows
-            .range(leg.span().since()..)
-            .find(|(_, row)| row.booked() > 0)
-            .map_or(leg.span().bucket(), |(bucket, _)| *bucket))
     }
 
     fn row_of(&mut self, leg: &Leg) -> rusqlite::Result<&mut Row> {

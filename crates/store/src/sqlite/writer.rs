@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use backstop_budget::{
-    Amounts, Balance, Budget, Denied, Lease, Reason, Refused, Reservation, Unavailable,
+    Amounts, Balance, Budget, Denied, Granted, Lease, Reason, Refused, Reservation, Unavailable,
 };
 use backstop_core::{Observe, wall};
 use tokio::sync::oneshot;
 
-use super::batch::{self, Batch, Granted};
+use super::batch::{self, Batch};
 use super::file::{self, File};
 use super::hold::{Held, Open};
 use super::{Event, Shared};
