@@ -29,6 +29,21 @@ pub(crate) struct Resumed {
     delivered: usize,
 }
 
+impl Resumed {
+    /// Reads `mode=… deployment=… delivered=…`.
+    fn of(words: &str) -> Option<Self> {
+        let words: Vec<_> = words.split(' ').collect();
+        let [mode, deployment, delivered] = words[..] else {
+            return None;
+        };
+        Some(Self {
+            mode: mode.strip_prefix("mode=")?.to_owned(),
+            deployment: deployment.strip_prefix("deployment=")?.to_owned(),
+            delivered: delivered.strip_prefix("delivered=")?.parse().ok()?,
+        })
+    }
+}
+
 macro_rules! ensure {
     ($holds:expr, $($why:tt)+) => {
         if !$holds {
@@ -52,7 +67,7 @@ impl Read {
             ensure!(!done, "{line} behind the terminal");
             if let Some(comment) = line.strip_prefix(':') {
                 if let Some(words) = comment.strip_prefix(" backstop resumed ") {
-                    let resumed = read.comment(words).ok_or(line)?;
+                    let resumed = Resumed::of(words).ok_or(line)?;
                     let next = lines.peek().copied().unwrap_or_default();
                     ensure!(next.starts_with("data: {"), "{line}, and then {next:?}");
                     ensure!(
@@ -75,18 +90,6 @@ impl Read {
         }
         ensure!(done, "no terminal");
         Ok(read)
-    }
-
-    fn comment(&self, words: &str) -> Option<Resumed> {
-        let words: Vec<_> = words.split(' ').collect();
-        let [mode, deployment, delivered] = words[..] else {
-            return None;
-        };
-        Some(Resumed {
-            mode: mode.strip_prefix("mode=")?.to_owned(),
-            deployment: deployment.strip_prefix("deployment=")?.to_owned(),
-            delivered: delivered.strip_prefix("delivered=")?.parse().ok()?,
-        })
     }
 
     fn event(&mut self, json: &Value) -> Result<(), String> {
