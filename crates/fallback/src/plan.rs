@@ -75,10 +75,12 @@ where
 
     /// What to call for the target at `index`: a service that is not ready yet, and its request.
     pub(crate) fn attempt(&mut self, index: usize) -> (S, Req) {
-        let of = self.fallback.chain.len();
+        let of = self.within_reach();
         let (position, last_use, last_resort) = match &self.resting {
             Some(resting) => (of - 1, resting.len() == 0, true),
-            None if self.turns.taken() < of => (self.turns.taken() - 1, false, false),
+            None if self.turns.taken() < self.fallback.chain.len() => {
+                (self.tried.len(), false, false)
+            }
             None => {
                 let asked = self.tried.iter().any(Tried::is_asked);
                 let resting = self.tried.iter().any(Tried::is_resting);
@@ -108,7 +110,7 @@ where
         };
         self.report(&failure);
         let next = self.fallback.policy.row(failure.kind()).next;
-        if next == Next::Surface || self.fallback.chain.len() == 1 {
+        if next == Next::Surface || self.is_alone(&failure) {
             self.hand_on(&failure);
             return Step::End(outcome);
         }
@@ -140,6 +142,9 @@ where
             {
                 return Step::End(Err(self.exhausted(FailureKind::Deadline)));
             }
+            if self.resting.is_none() && !self.is_called_for(index) {
+                continue;
+            }
             if self.resting.is_some() {
                 self.tell(&Event::LastResort {
                     deployment: self.deployment(index),
@@ -163,6 +168,55 @@ where
                 return Step::Ask(index);
             }
         }
+    }
+
+    /// Whether the target has a reason to be asked, where it needs one, and its deployment had no turn yet.
+    fn is_called_for(&self, index: usize) -> bool {
+        let chain = &self.fallback.chain;
+        if chain.usual() == chain.len() {
+            return true;
+        }
+        let after = chain.candidates[index].only_after();
+        let id = chain.deployment(index).id();
+        (after.is_empty() || self.has_failed(after))
+            && self
+                .tried
+                .iter()
+                .all(|tried| chain.deployment(tried.index).id() != id)
+    }
+
+    fn has_failed(&self, kinds: &[FailureKind]) -> bool {
+        self.tried
+            .iter()
+            .any(|tried| kinds.contains(&tried.failure.kind()))
+    }
+
+    /// How many targets had or will have a turn, as far as is known; at least one.
+    fn within_reach(&self) -> usize {
+        let chain = &self.fallback.chain;
+        if chain.usual() == chain.len() {
+            return chain.len();
+        }
+        let called = chain.candidates.iter().filter(|candidate| {
+            let after = candidate.only_after();
+            !after.is_empty() && self.has_failed(after)
+        });
+        (chain.usual() + called.count()).max(self.tried.len() + 1)
+    }
+
+    /// Whether there is, and was, nobody else to ask after this failure of the first one.
+    fn is_alone(&self, failure: &Failure) -> bool {
+        let chain = &self.fallback.chain;
+        let candidates = chain.candidates.iter();
+        chain.len() == 1
+            || chain.usual() <= 1
+                && self.tried.is_empty()
+                && candidates
+                    .filter(|candidate| candidate.index() != self.current)
+                    .all(|candidate| {
+                        let after = candidate.only_after();
+                        !after.is_empty() && !after.contains(&failure.kind())
+                    })
     }
 
     fn next_turn(&mut self) -> Option<usize> {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstop_core::Deployment;
+use backstop_core::{Deployment, FailureKind};
 
 use crate::Load;
 
@@ -21,6 +21,7 @@ impl<S> Target<S> {
                 deployment: deployment.into(),
                 order: 0,
                 load: Load::default(),
+                only_after: &[],
             },
             service,
         }
@@ -30,6 +31,27 @@ impl<S> Target<S> {
     #[must_use]
     pub fn with_order(mut self, order: u32) -> Self {
         self.candidate.order = order;
+        self
+    }
+
+    /// Says that it is asked only after another target has failed in one of these ways: else it is passed over, as if
+    /// it were not there.
+    ///
+    /// The same deployment may stand in the chain without that, too. It is asked once.
+    ///
+    /// ```
+    /// use backstop_core::{Deployment, FailureKind, Ineligible};
+    /// use backstop_fallback::{Fallback, Target};
+    ///
+    /// let too_long = &[FailureKind::ContextWindow, FailureKind::Ineligible(Ineligible::Window)];
+    /// let chain = Fallback::in_order([
+    ///     Target::new(Deployment::new("small"), ()),
+    ///     Target::new(Deployment::new("large, and dear"), ()).only_after(too_long),
+    /// ]);
+    /// ```
+    #[must_use]
+    pub fn only_after(mut self, failures: &'static [FailureKind]) -> Self {
+        self.candidate.only_after = failures;
         self
     }
 
@@ -78,6 +100,8 @@ pub struct Candidate {
     deployment: Arc<Deployment>,
     order: u32,
     load: Load,
+    /// Empty for one that needs no reason.
+    only_after: &'static [FailureKind],
 }
 
 impl Candidate {
@@ -99,6 +123,11 @@ impl Candidate {
         &self.load
     }
 
+    /// The failures of others after which alone it is asked; empty if it needs none.
+    pub(crate) fn only_after(&self) -> &'static [FailureKind] {
+        self.only_after
+    }
+
     /// Its place in the chain.
     pub(crate) fn index(&self) -> usize {
         self.index
@@ -109,6 +138,8 @@ impl Candidate {
 pub(crate) struct Chain<S> {
     pub(crate) candidates: Box<[Candidate]>,
     pub(crate) services: Box<[S]>,
+    /// How many of them need no reason to be asked.
+    usual: usize,
 }
 
 impl<S> Chain<S> {
@@ -121,14 +152,24 @@ impl<S> Chain<S> {
         for (index, candidate) in candidates.iter_mut().enumerate() {
             candidate.index = index;
         }
+        let usual = candidates
+            .iter()
+            .filter(|candidate| candidate.only_after.is_empty())
+            .count();
         Self {
             candidates: candidates.into(),
             services: services.into(),
+            usual,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.candidates.len()
+    }
+
+    /// How many of them need no reason to be asked.
+    pub(crate) fn usual(&self) -> usize {
+        self.usual
     }
 
     pub(crate) fn deployment(&self, index: usize) -> &Arc<Deployment> {
