@@ -1,5 +1,7 @@
 use backstop_core::{NanoUsd, Usage};
 
+use crate::decimal;
+
 /// What a model's tokens cost, in dollars per million: exact to the nano-dollar.
 ///
 /// Each component is billed once: prompt tokens that were read from the cache, or written to it, are not billed as
@@ -143,6 +145,14 @@ impl Rates {
             cache_write: None,
             cache_write_1h: None,
         }
+    }
+
+    /// Reads a price as LiteLLM writes it, in dollars per token, such as `2.5e-06`: as a rate, exactly, or rounded up
+    /// where it is finer than a rate can be. `None` if it is no number, negative, or too large.
+    #[must_use]
+    pub fn per_token(text: &str) -> Option<NanoUsd> {
+        let (nano, _) = decimal::scaled(text, 15).ok()?;
+        Some(NanoUsd::from_nano(nano))
     }
 
     /// Sets the rate of prompt tokens that are read from the cache.
