@@ -32,6 +32,7 @@ const SMART: &str = "smart";
 const STREAM: &str = "stream";
 const FAILING: &str = "failing";
 const TRANSLATED: &str = "failing-translated";
+const BREAKING: &str = "breaking";
 
 // One thread: what the load costs is the same for each target, and leaves the rest of the machine to the servers.
 #[tokio::main(flavor = "current_thread")]
@@ -123,6 +124,12 @@ model_list:
   - model_name: {TRANSLATED}
     litellm_params: {{model: anthropic/claude-sonnet-4-6, {anthropic}, order: 2}}
     model_info: {{id: translated-2}}
+  - model_name: {BREAKING}
+    litellm_params: {{model: openai/gpt-4o+error=32, {openai}, order: 1}}
+    model_info: {{id: breaking-1, cooldown_time: 0}}
+  - model_name: {BREAKING}
+    litellm_params: {{model: anthropic/claude-sonnet-4-5, {anthropic}, order: 2}}
+    model_info: {{id: breaking-2}}
 audit: {{dir: {audit}}}
 "#
     )
@@ -189,6 +196,7 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
         [FAILING, TRANSLATED].map(|model| trial(Some("gateway"), model, CONNECTIONS, 12_000));
     let mut idle = three("gpt-4o", SMART, 1, 2000);
     let mut streams = three(&upstream, STREAM, CONNECTIONS, 1200);
+    let mut breaking = trial(Some("gateway"), BREAKING, CONNECTIONS, 1200);
 
     // The first round fills pools and caches, and does not count.
     for round in 0..=rounds {
@@ -197,7 +205,8 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
             .iter_mut()
             .chain(&mut failing)
             .chain(&mut idle)
-            .chain(&mut streams);
+            .chain(&mut streams)
+            .chain([&mut breaking]);
         for trial in trials {
             trial.round().await?;
             if round == 0 {
@@ -212,13 +221,17 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
         gateway, directory, ..
     } = servers;
     gateway.stop().await?;
-    let decisions = Decisions::read(&Servers::audit_in(directory.path()), FAILING)?;
-    Ok(report(&busy, &idle, &streams, &failing, &decisions))
+    let records = Servers::audit_in(directory.path());
+    let decisions = Decisions::read(&records, FAILING)?;
+    let resumes = Decisions::read(&records, BREAKING)?;
+    Ok(report(
+        &busy, &idle, &streams, &failing, &decisions, &resumes,
+    ))
 }
 
 /// About 1 KiB, as a client sends it.
 fn body(model: &str) -> Bytes {
-    let stream = model == STREAM || model.contains("tokens");
+    let stream = [STREAM, BREAKING].contains(&model) || model.contains("tokens");
     let payload = backstop_benches::ready::payload(1024);
     let chat = backstop::Chat::parse(payload).expect("a valid request");
     let body = chat.edit().set_model(model);
@@ -236,6 +249,7 @@ fn report(
     streams: &[Samples; 3],
     failing: &[Samples; 2],
     decisions: &Decisions,
+    resumes: &Decisions,
 ) -> Report {
     let mut report = Report::default();
     report.row(["", "direct", "hyper proxy", "gateway", "gateway / proxy"]);
@@ -279,6 +293,15 @@ fn report(
     ]);
     report.line("");
 
+    report.row(["going on with a stream that broke", "p50", "p99"]);
+    report.line("|---|--:|--:|");
+    report.row([
+        "from the break to the next request (µs)".to_owned(),
+        format!("{:.0}", resumes.quantile(0.5)),
+        format!("{:.0}", resumes.quantile(0.99)),
+    ]);
+    report.line("");
+
     let throughput = ratio(&gateway.rate, &proxy.rate);
     let cpu = ratio(&gateway.cpu, &proxy.cpu);
     let (p50, p99) = (decisions.quantile(0.5), decisions.quantile(0.99));
@@ -312,6 +335,12 @@ fn report(
             bound: "none",
             measured: decisions.delayed.to_string(),
             passed: decisions.delayed == 0,
+        },
+        Gate {
+            what: "attempts held back while going on with a stream",
+            bound: "none",
+            measured: resumes.delayed.to_string(),
+            passed: resumes.delayed == 0,
         },
     ]);
     report

@@ -1,4 +1,4 @@
-//! What the gateway's own audit records say of failing over.
+//! What the gateway's own audit records say of failing over, and of going on with a stream that broke.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct Attempt {
     delay_ms: Option<f64>,
 }
 
-/// How long it took from each failed answer to the next attempt, in microseconds; sorted.
+/// How long it took from each failed answer, or the break of one, to the next attempt, in microseconds; sorted.
 pub(crate) struct Decisions {
     pub(crate) times: Vec<f64>,
     /// Attempts that were held back.
