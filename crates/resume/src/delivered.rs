@@ -1,13 +1,14 @@
 use backstop_chat::Chunk;
 
-/// How many bytes of text are kept: more than any model says at once.
+use crate::room::{Kept, Room};
+
+/// How many bytes of text one stream keeps: more than any model says at once.
 const MOST: usize = 1024 * 1024;
 
 /// What the caller has of an answer.
 #[derive(Debug)]
 pub(crate) struct Delivered {
-    /// Its text, if that may be gone on with.
-    pub(crate) text: String,
+    text: Kept,
     keep: bool,
     /// The length of its text in characters.
     pub(crate) chars: usize,
@@ -25,9 +26,9 @@ pub(crate) struct Delivered {
 
 impl Delivered {
     /// Nothing yet. `keep` says whether its text may be gone on with.
-    pub(crate) const fn new(keep: bool) -> Self {
+    pub(crate) const fn new(keep: bool, room: Room) -> Self {
         Self {
-            text: String::new(),
+            text: Kept::new(room),
             keep,
             chars: 0,
             tokens: 0,
@@ -37,6 +38,24 @@ impl Delivered {
             finished: false,
             odd: None,
         }
+    }
+
+    /// Its text, if that may be gone on with.
+    pub(crate) fn text(&self) -> &str {
+        self.text.as_str()
+    }
+
+    fn keep(&mut self, said: &str) {
+        let why = if self.text().len() + said.len() > MOST {
+            "its text is too long to be kept"
+        } else if self.text.push(said) {
+            return;
+        } else {
+            "its text could not be kept: other streams' texts take all the room"
+        };
+        self.keep = false;
+        self.text.clear();
+        self.odd = Some(why);
     }
 
     /// Notes what is about to be handed on. `whole` says that the calls in it are.
@@ -49,16 +68,11 @@ impl Delivered {
                     self.chars += said.chars().count();
                     self.said = self.said || !said.trim().is_empty();
                     if self.keep {
-                        self.text.push_str(&said);
+                        self.keep(&said);
                     }
                 }
                 None => self.odd = Some("its text could not be read"),
             }
-        }
-        if self.text.len() > MOST {
-            self.keep = false;
-            self.text = String::new();
-            self.odd = Some("its text is too long to be kept");
         }
         self.reasoning |= meta.reasoning;
         self.finished |= meta.finish.is_some();

@@ -3,27 +3,37 @@ use std::time::Duration;
 use backstop_chat::Modes;
 use tower_layer::Layer;
 
-use crate::Resume;
+use crate::{Resume, Room};
 
 /// Lets a stream that breaks go on from another deployment. See the [crate docs](crate).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ResumeLayer {
     options: ResumeOptions,
+    room: Room,
 }
 
 impl ResumeLayer {
     /// Exact ways only: prefill and replay, at most twice in a stream.
     #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            options: ResumeOptions::new(),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// With these options; a request may bring others in its extensions.
     #[must_use]
-    pub const fn with_options(options: ResumeOptions) -> Self {
-        Self { options }
+    pub fn with_options(options: ResumeOptions) -> Self {
+        Self {
+            options,
+            room: Room::default(),
+        }
+    }
+
+    /// Sets how much text all streams may keep, here and wherever else this room is used. By default a layer has one
+    /// of its own.
+    #[must_use]
+    pub fn room(mut self, room: Room) -> Self {
+        self.room = room;
+        self
     }
 }
 
@@ -31,7 +41,7 @@ impl<S> Layer<S> for ResumeLayer {
     type Service = Resume<S>;
 
     fn layer(&self, inner: S) -> Resume<S> {
-        Resume::new(inner, self.options)
+        Resume::new(inner, self.options, self.room.clone())
     }
 }
 

@@ -6,21 +6,26 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::ResumeOptions;
 use crate::body::ResumeBody;
 use crate::future::ResponseFuture;
 use crate::state::State;
+use crate::{ResumeOptions, Room};
 
 /// The service of [`ResumeLayer`](crate::ResumeLayer). See the [crate docs](crate).
 #[derive(Clone, Debug)]
 pub struct Resume<S> {
     inner: S,
     options: ResumeOptions,
+    room: Room,
 }
 
 impl<S> Resume<S> {
-    pub(crate) const fn new(inner: S, options: ResumeOptions) -> Self {
-        Self { inner, options }
+    pub(crate) const fn new(inner: S, options: ResumeOptions, room: Room) -> Self {
+        Self {
+            inner,
+            options,
+            room,
+        }
     }
 
     /// The service within.
@@ -57,7 +62,7 @@ where
     fn call(&mut self, mut request: Request<Chat>) -> Self::Future {
         let options = request.extensions().get().copied().unwrap_or(self.options);
         // The clone that is kept is readied when it is needed, if ever.
-        let state = State::new(&self.inner, &mut request, options);
+        let state = State::new(&self.inner, &mut request, options, &self.room);
         ResponseFuture::new(self.inner.call(request), state)
     }
 }

@@ -8,13 +8,13 @@ use backstop_chat::{Chat, Chunk, Finish, Mode};
 use backstop_core::{BoxError, Deadline, Frame, Trail};
 use http::Request;
 
-use crate::ResumeOptions;
 use crate::calls::Held;
 use crate::delivered::Delivered;
 use crate::seam::{Join, Seam};
 use crate::stops::{Across, Crossing};
 use crate::timers::Timers;
 use crate::usage::Bill;
+use crate::{ResumeOptions, Room};
 
 mod asking;
 mod ending;
@@ -84,6 +84,7 @@ impl<S: Clone> State<S> {
         service: &S,
         request: &mut Request<Chat>,
         options: ResumeOptions,
+        room: &Room,
     ) -> Option<Box<Self>> {
         let goes_on = options.max_resumes > 0;
         if !request.body().stream() || !(goes_on || options.stream_deadline.is_some()) {
@@ -117,7 +118,7 @@ impl<S: Clone> State<S> {
             timers: Timers::new(until.map(Deadline::instant), options.keep_alive),
             unfit,
             opening: None,
-            delivered: Delivered::new(goes_on && unfit.is_none()),
+            delivered: Delivered::new(goes_on && unfit.is_none(), room.clone()),
             hold: goes_on && options.hold_tool_calls && !needs.several,
             held: Held::default(),
             out: VecDeque::new(),
@@ -261,12 +262,12 @@ impl<S> State<S> {
         let Some(seam) = &mut self.seam else {
             return self.go_on(text, ended);
         };
-        match seam.push(&self.delivered.text, text, ended) {
+        match seam.push(self.delivered.text(), text, ended) {
             Join::Undecided => Next::Continue,
             Join::At { cut, verified } => {
                 let seam = self.seam.take().expect("it was pushed to");
                 self.join(seam.mode(), cut, verified);
-                self.across = Across::new(self.request.body(), &self.delivered.text);
+                self.across = Across::new(self.request.body(), self.delivered.text());
                 self.go_on(&seam.into_text()[cut..], ended)
             }
             Join::Unsure if self.may_rewind => self.rewind(),

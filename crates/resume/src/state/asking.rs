@@ -18,7 +18,7 @@ impl<S> State<S> {
         self.rewound = None;
         self.broken
             .extend(self.last_asked().map(|last| Arc::clone(last.id())));
-        self.ask_as_of(self.delivered.text.len())
+        self.ask_as_of(self.delivered.text().len())
     }
 
     /// Asks once more, as if the answer had ended earlier: the part must then repeat what the caller has.
@@ -31,7 +31,7 @@ impl<S> State<S> {
             trail.not_resumed("too little stood again to be sure: asked from further back");
             trail.resume(self.delivered.chars);
         }
-        let at = seam::rewound(&self.delivered.text);
+        let at = seam::rewound(self.delivered.text());
         self.rewound = Some(at);
         self.ask_as_of(at)
     }
@@ -48,7 +48,7 @@ impl<S> State<S> {
             Arc::clone(&model),
             self.broken.iter().cloned(),
         ));
-        let text = &self.delivered.text;
+        let text = self.delivered.text();
         if !text[..end].trim().is_empty() {
             let tokens = self.delivered.tokens * end as u64 / text.len() as u64;
             extensions.insert(Continue::new(
@@ -82,7 +82,7 @@ impl<S> State<S> {
             Some(Continued(mode)) => mode,
             // Nothing was delivered but reasoning and white space: it simply answers.
             None if !self.delivered.said => {
-                if self.delivered.text.is_empty() {
+                if self.delivered.text().is_empty() {
                     self.join(Mode::Replay, 0, true);
                     return Next::Continue;
                 }
