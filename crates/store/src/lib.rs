@@ -2,8 +2,12 @@
 //!
 //! They keep the accounts of [`backstop_budget`]: hand one to its layer in place of the ledger in memory.
 
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisLedger;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteLedger;
