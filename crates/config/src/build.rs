@@ -14,7 +14,7 @@ use backstop::cooldown::{Circuits, CooldownConfig};
 use backstop::core::{Again, Next};
 use backstop::fallback::{self, InOrder, LeastBusy, Strategy as Pick, Weighted};
 use backstop::openai::{OpenAi, Server};
-use backstop::resume::Resume;
+use backstop::resume::{Resume, Room};
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
@@ -85,6 +85,8 @@ pub(crate) struct State {
     budgets: Mutex<HashMap<Arc<str>, Arc<RetryBudget>>>,
     /// What each deployment's credential was, to see that it changed.
     pub(crate) credentials: Mutex<HashMap<Arc<str>, SecretString>>,
+    /// What all streams together keep so that they can go on.
+    room: Room,
     client: Mutex<Option<Client>>,
     bedrock_client: Mutex<Option<bedrock::SharedHttpClient>>,
 }
@@ -95,6 +97,7 @@ impl State {
             circuits: Circuits::observed(CooldownConfig::new(), log),
             budgets: Mutex::default(),
             credentials: Mutex::default(),
+            room: Room::default(),
             client: Mutex::default(),
             bedrock_client: Mutex::default(),
         }
@@ -125,7 +128,7 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
                 .collect();
             Ok((
                 Arc::clone(&chain.model),
-                (stack(chain, config, &policy, &targets)?, resting),
+                (stack(chain, config, &policy, &targets, state)?, resting),
             ))
         })
         .collect::<Result<_, BuildError>>()?;
@@ -137,6 +140,7 @@ fn stack(
     config: &Config,
     policy: &Policy,
     targets: &[(Target<ChatService>, DeploymentCircuits)],
+    state: &State,
 ) -> Result<Stack, BuildError> {
     let strategy: DynStrategy = match config.router.strategy {
         Strategy::InOrder => Arc::new(InOrder),
@@ -158,7 +162,9 @@ fn stack(
         .policy(policy.clone())
         .observe(observer);
     let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
-    let resumed = ResumeLayer::with_options(mid_stream::of(&chain.model, config)).layer(bounded);
+    let resumed = ResumeLayer::with_options(mid_stream::of(&chain.model, config))
+        .room(state.room.clone())
+        .layer(bounded);
     let collects = chain
         .steps
         .iter()
