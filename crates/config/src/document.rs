@@ -12,6 +12,8 @@ use crate::error::{ConfigError, Place};
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) place: Place,
+    /// The byte at which its text begins, where it is known.
+    at: Option<usize>,
 }
 
 #[derive(Clone)]
@@ -19,10 +21,18 @@ pub(crate) enum Value {
     Null,
     Bool(bool),
     Integer(i64),
-    Float(f64),
+    Float(Number),
     Text(String),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
+}
+
+/// A number that is no whole one, or too large for one.
+#[derive(Clone)]
+pub(crate) struct Number {
+    pub(crate) value: f64,
+    /// As it was written, because not every decimal number is a float.
+    pub(crate) written: Box<str>,
 }
 
 #[derive(Clone)]
@@ -34,7 +44,8 @@ pub(crate) struct Key {
 /// Parses one document.
 pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
+    let parsed = serde_saphyr::from_str_with_options::<Node>(text, options);
+    let mut document = parsed.map_err(|error| {
         let message = error.without_snippet().to_string();
         // The place is said once, by us.
         let message = message
@@ -52,7 +63,30 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
             ),
             _ => ConfigError::new(message),
         }
-    })
+    })?;
+    document.write_out(text);
+    Ok(document)
+}
+
+impl Node {
+    /// Has every number as it stands in `text`.
+    fn write_out(&mut self, text: &str) {
+        match &mut self.value {
+            Value::Float(number) => {
+                let rest = self.at.and_then(|at| text.get(at..)).unwrap_or_default();
+                let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}' | '#');
+                let written = rest.split(ends).next().unwrap_or_default();
+                if written.parse() == Ok(number.value) {
+                    number.written = written.into();
+                }
+            }
+            Value::List(list) => list.iter_mut().for_each(|node| node.write_out(text)),
+            Value::Map(entries) => entries
+                .iter_mut()
+                .for_each(|(_, node)| node.write_out(text)),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Text(_) => {}
+        }
+    }
 }
 
 impl Value {
@@ -71,7 +105,10 @@ impl Value {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned {
-            value, referenced, ..
+            value,
+            referenced,
+            defined,
+            ..
         } = Spanned::<Value>::deserialize(deserializer)?;
         Ok(Self {
             value,
@@ -79,6 +116,10 @@ impl<'de> Deserialize<'de> for Node {
                 line: referenced.line(),
                 column: referenced.column(),
             },
+            at: defined
+                .span()
+                .byte_offset()
+                .and_then(|at| usize::try_from(at).ok()),
         })
     }
 }
@@ -87,6 +128,13 @@ impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)
     }
+}
+
+fn float(value: f64) -> Value {
+    Value::Float(Number {
+        value,
+        written: value.to_string().into(),
+    })
 }
 
 struct AnyValue;
@@ -119,11 +167,11 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Integer))
+        Ok(i64::try_from(value).map_or_else(|_| float(value as f64), Value::Integer))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
+        Ok(float(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -152,7 +152,7 @@ impl<'a> Section<'a> {
     }
 
     /// Where the value of a key stands.
-    fn place_of(&self, key: &str) -> Option<Place> {
+    pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
         let entry = self.entries.iter().find(|(entry, _)| entry.name == key);
         entry.map(|(_, node)| node.place)
     }
@@ -163,7 +163,7 @@ impl<'a> Section<'a> {
             .map(|node| {
                 let seconds = match node.value {
                     Value::Integer(number) => number as f64,
-                    Value::Float(number) => number,
+                    Value::Float(number) => number.value,
                     _ => f64::NAN,
                 };
                 // A year is longer than anybody waits, and short enough for every clock.
@@ -190,6 +190,76 @@ impl<'a> Section<'a> {
             )),
             (seconds, _) => Ok(seconds),
         }
+    }
+
+    /// A decimal number as it was written.
+    pub(crate) fn decimal(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(String, Place)>, ConfigError> {
+        let environment = self.environment;
+        self.take(key)
+            .map(|node| match node.value {
+                Value::Integer(number) => Ok((number.to_string(), node.place)),
+                Value::Float(number) => Ok((number.written.into(), node.place)),
+                Value::Text(_) => text(node, key, environment),
+                other => {
+                    let message = format!("`{key}` must be a number, but is {}", other.kind());
+                    Err(ConfigError::at(node.place, message))
+                }
+            })
+            .transpose()
+    }
+
+    /// A whole number of 0 or more, however large, and where it stands.
+    pub(crate) fn amount(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(u64, Place)>, ConfigError> {
+        let Some((number, place)) = self.decimal(key)? else {
+            return Ok(None);
+        };
+        match number.parse() {
+            Ok(number) => Ok(Some((number, place))),
+            Err(_) => Err(ConfigError::at(
+                place,
+                format!("`{key}` must be a whole number of 0 or more"),
+            )),
+        }
+    }
+
+    /// A number of tokens, more than none.
+    pub(crate) fn tokens(&mut self, key: &'static str) -> Result<Option<u64>, ConfigError> {
+        match self.amount(key)? {
+            Some((0, place)) => Err(ConfigError::at(
+                place,
+                format!("`{key}` must be more than 0"),
+            )),
+            tokens => Ok(tokens.map(|(tokens, _)| tokens)),
+        }
+    }
+
+    /// A list of words; a single one is a list of it.
+    pub(crate) fn words(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Vec<(String, Place)>>, ConfigError> {
+        let environment = self.environment;
+        let Some(node) = self.take(key) else {
+            return Ok(None);
+        };
+        let list = match node.value {
+            Value::List(list) => list,
+            Value::Text(_) => vec![node],
+            other => {
+                let message = format!("`{key}` must be a list of words, but is {}", other.kind());
+                return Err(ConfigError::at(node.place, message));
+            }
+        };
+        list.into_iter()
+            .map(|node| text(node, key, environment))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// One word of a closed set; hyphens and underscores are the same.
@@ -317,7 +387,7 @@ pub(crate) fn text(
     }
 }
 
-fn choose<T: Copy>(
+pub(crate) fn choose<T: Copy>(
     key: &str,
     word: &str,
     place: Place,

@@ -74,14 +74,20 @@ impl Environment {
         Ok(text)
     }
 
-    fn read(&self, path: &Path) -> Result<String, String> {
+    /// The text of a file, which is watched from now on.
+    pub(crate) fn watched(&self, path: &Path) -> Result<String, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?;
+        self.files.borrow_mut().push(path.to_owned());
+        Ok(text)
+    }
+
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let text = self.watched(path)?;
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
             return Err(format!("the file {} is empty", path.display()));
         }
-        self.files.borrow_mut().push(path.to_owned());
         Ok(text.to_owned())
     }
 }

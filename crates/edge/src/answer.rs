@@ -21,6 +21,7 @@ const LITELLM_MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id
 const LITELLM_MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const LITELLM_CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const LITELLM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const LITELLM_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 
 /// What passes of the upstream's own headers.
@@ -35,7 +36,7 @@ pub(crate) fn head(
     let mut response = Response::new(());
     *response.status_mut() = upstream.status;
     let headers = response.headers_mut();
-    headers.reserve(18);
+    headers.reserve(19);
     let content_type = if stream {
         "text/event-stream"
     } else {
@@ -55,6 +56,10 @@ pub(crate) fn head(
     }
     let mut values = Values::new();
     counted(headers, trail, &mut values);
+    // Of a stream, nobody knows yet.
+    if !stream {
+        cost(headers, trail, &mut values);
+    }
     if options.expose_served_by {
         if let Some(deployment) = trail.last_asked() {
             served_by(headers, &deployment, &mut values);
@@ -68,7 +73,16 @@ pub(crate) fn head(
 
 /// Which request this was and what it took: on every response.
 pub(crate) fn counts(headers: &mut HeaderMap, trail: &Trail) {
-    counted(headers, trail, &mut Values::new());
+    let mut values = Values::new();
+    counted(headers, trail, &mut values);
+    cost(headers, trail, &mut values);
+}
+
+/// What all attempts have cost, in dollars.
+fn cost(headers: &mut HeaderMap, trail: &Trail, values: &mut Values) {
+    if let Some(cost) = trail.cost() {
+        values.insert(headers, [LITELLM_COST], &cost.to_string());
+    }
 }
 
 fn counted(headers: &mut HeaderMap, trail: &Trail, values: &mut Values) {
