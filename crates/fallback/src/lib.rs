@@ -41,10 +41,13 @@
 //! attempt the [`Deadline`](backstop_core::Deadline) in the request's extensions is checked. Going on never
 //! sleeps.
 //!
+//! A target can be kept for one kind of failure ([`Target::only_after`]): a larger window for prompts that do not
+//! fit, another vendor for those that a content filter refuses.
+//!
 //! # What comes back
 //!
 //! - The first outcome that is no failure, or whose failure is surfaced.
-//! - In a chain of one: its own outcome, whatever it is.
+//! - In a chain of one (targets that no failure has opened do not count): its own outcome, whatever it is.
 //! - At the end of the chain: a failed *response* of the last target, untouched, and likewise the last target's
 //!   error if it was a content filter's, where targets that this request may not go to (region, budget, window,
 //!   capability) do not count. Both are the provider's own verdict on the request.
@@ -94,6 +97,7 @@ mod service;
 mod strategy;
 mod target;
 mod tried;
+mod turns;
 
 pub use self::event::Event;
 pub use self::load::{Load, LoadLayer};

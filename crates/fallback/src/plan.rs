@@ -8,8 +8,9 @@ use backstop_core::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::strategy::{Candidates, Turns};
+use crate::strategy::Candidates;
 use crate::tried::{self, Tried};
+use crate::turns::Turns;
 use crate::{Event, Fallback, Strategy};
 
 /// One request's way through the chain: who had a turn, what came of it, what follows.
@@ -29,6 +30,10 @@ pub(crate) struct Plan<S, P, C, O, Req> {
     tried: Vec<Tried>,
     /// Once every target had its turn: the resting ones that are still to be asked as a last resort.
     resting: Option<vec::IntoIter<usize>>,
+    /// Whether the current turn is one of those.
+    again: bool,
+    /// Who was told in its first turn already that it is the last resort.
+    told: Option<usize>,
 }
 
 /// What follows.
@@ -56,6 +61,8 @@ impl<S, P, C, O, Req: HasExtensions> Plan<S, P, C, O, Req> {
             outgrown: None,
             tried: Vec::new(),
             resting: None,
+            again: false,
+            told: None,
         }
     }
 }
@@ -75,13 +82,12 @@ where
 
     /// What to call for the target at `index`: a service that is not ready yet, and its request.
     pub(crate) fn attempt(&mut self, index: usize) -> (S, Req) {
-        let of = self.within_reach();
+        let all = &self.fallback.chain.candidates;
+        let of = self.turns.open(all);
         let (position, last_use, last_resort) = match &self.resting {
-            Some(resting) => (of - 1, resting.len() == 0, true),
-            None if self.turns.taken() < self.fallback.chain.len() => {
-                (self.tried.len(), false, false)
-            }
-            None => {
+            Some(resting) if self.again => (of - 1, resting.len() == 0, true),
+            _ if self.turns.taken() < of => (self.turns.taken() - 1, false, false),
+            _ => {
                 let asked = self.tried.iter().any(Tried::is_asked);
                 let resting = self.tried.iter().any(Tried::is_resting);
                 // If nobody was asked, and nobody but this target can be resting, then it alone would be asked
@@ -89,7 +95,10 @@ where
                 (of - 1, asked || !resting, !asked && !resting)
             }
         };
-        let mut request = if last_use {
+        if last_resort {
+            self.told = Some(index);
+        }
+        let mut request = if last_use && !self.turns.may_open(all) {
             self.request.take()
         } else {
             self.request.clone()
@@ -110,24 +119,27 @@ where
         };
         self.report(&failure);
         let next = self.fallback.policy.row(failure.kind()).next;
-        if next == Next::Surface || self.is_alone(&failure) {
+        let all = &self.fallback.chain.candidates;
+        if next != Next::Surface {
+            self.turns.fail(all, failure.kind());
+        }
+        if next == Next::Surface || self.turns.open(all) == 1 {
             self.hand_on(&failure);
             return Step::End(outcome);
         }
         if next == Next::AskLarger {
             self.outgrown = self.outgrown.max(self.deployment(self.current).window());
         }
-        let asked = failure.reach() != Reach::Refused;
+        if failure.reach() != Reach::Refused && self.resting.is_some() {
+            // This outcome decides: no other one is asked as a last resort.
+            self.resting = Some(Vec::new().into_iter());
+        }
         let (answer, error) = match outcome {
             Ok(response) => (Some((response, failure.clone())), failure.clone().into()),
             Err(error) => (None, error),
         };
         self.remember(failure, error);
-        if asked && self.resting.is_some() {
-            self.finish(answer)
-        } else {
-            self.go_on(answer)
-        }
+        self.go_on(answer)
     }
 
     /// Gives the next target its turn. `answer` is the failed response that is left behind then.
@@ -142,10 +154,7 @@ where
             {
                 return Step::End(Err(self.exhausted(FailureKind::Deadline)));
             }
-            if self.resting.is_none() && !self.is_called_for(index) {
-                continue;
-            }
-            if self.resting.is_some() {
+            if self.again {
                 self.tell(&Event::LastResort {
                     deployment: self.deployment(index),
                 });
@@ -163,6 +172,8 @@ where
                 let failure = Failure::ineligible(Ineligible::Window)
                     .with_detail("not larger than the one that was too small");
                 self.report(&failure);
+                self.turns
+                    .fail(&self.fallback.chain.candidates, failure.kind());
                 self.remember(failure.clone(), failure.into());
             } else {
                 return Step::Ask(index);
@@ -170,59 +181,8 @@ where
         }
     }
 
-    /// Whether the target has a reason to be asked, where it needs one, and its deployment had no turn yet.
-    fn is_called_for(&self, index: usize) -> bool {
-        let chain = &self.fallback.chain;
-        if chain.usual() == chain.len() {
-            return true;
-        }
-        let after = chain.candidates[index].only_after();
-        let id = chain.deployment(index).id();
-        (after.is_empty() || self.has_failed(after))
-            && self
-                .tried
-                .iter()
-                .all(|tried| chain.deployment(tried.index).id() != id)
-    }
-
-    fn has_failed(&self, kinds: &[FailureKind]) -> bool {
-        self.tried
-            .iter()
-            .any(|tried| kinds.contains(&tried.failure.kind()))
-    }
-
-    /// How many targets had or will have a turn, as far as is known; at least one.
-    fn within_reach(&self) -> usize {
-        let chain = &self.fallback.chain;
-        if chain.usual() == chain.len() {
-            return chain.len();
-        }
-        let called = chain.candidates.iter().filter(|candidate| {
-            let after = candidate.only_after();
-            !after.is_empty() && self.has_failed(after)
-        });
-        (chain.usual() + called.count()).max(self.tried.len() + 1)
-    }
-
-    /// Whether there is, and was, nobody else to ask after this failure of the first one.
-    fn is_alone(&self, failure: &Failure) -> bool {
-        let chain = &self.fallback.chain;
-        let candidates = chain.candidates.iter();
-        chain.len() == 1
-            || chain.usual() <= 1
-                && self.tried.is_empty()
-                && candidates
-                    .filter(|candidate| candidate.index() != self.current)
-                    .all(|candidate| {
-                        let after = candidate.only_after();
-                        !after.is_empty() && !after.contains(&failure.kind())
-                    })
-    }
-
     fn next_turn(&mut self) -> Option<usize> {
-        if let Some(resting) = &mut self.resting {
-            return resting.next();
-        }
+        self.again = false;
         if let Some(candidates) = Candidates::left(&self.fallback.chain.candidates, &self.turns) {
             let request = self
                 .request
@@ -233,16 +193,19 @@ where
                 None => self.fallback.strategy.pick(request, candidates),
             };
             let index = picked.unwrap_or(candidates.first()).index();
-            self.turns.take(index);
+            self.turns.take(&self.fallback.chain.candidates, index);
             return Some(index);
         }
-        let nobody_asked = !self.tried.iter().any(Tried::is_asked);
-        let resting = if nobody_asked && self.request.is_some() {
-            tried::resting(&self.tried)
-        } else {
-            Vec::new()
-        };
-        self.resting.insert(resting.into_iter()).next()
+        self.again = true;
+        let resting = self.resting.get_or_insert_with(|| {
+            let mut resting = Vec::new();
+            if !self.tried.iter().any(Tried::is_asked) {
+                resting = tried::resting(&self.tried);
+                resting.retain(|&index| self.told != Some(index));
+            }
+            resting.into_iter()
+        });
+        resting.next()
     }
 
     /// Everyone had a turn, and nobody answered.
@@ -303,8 +266,7 @@ where
             return;
         }
         // A target that rests on when asked as a last resort was reported as resting before.
-        let known = self.resting.is_some()
-            && failure.kind() == FailureKind::Ineligible(Ineligible::Cooling);
+        let known = self.again && failure.kind() == FailureKind::Ineligible(Ineligible::Cooling);
         if !known {
             self.trail.skip(deployment, failure);
             self.tell(&Event::Skipped {
@@ -316,7 +278,7 @@ where
 
     fn remember(&mut self, failure: Failure, error: BoxError) {
         let index = self.current;
-        if self.resting.is_some() {
+        if self.again {
             self.tried.retain(|tried| tried.index != index);
         }
         self.tried.push(Tried::new(index, failure, error));

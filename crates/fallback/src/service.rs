@@ -56,33 +56,33 @@ impl<S> Fallback<S> {
     /// let targets: [Target<()>; 0] = [];
     /// Fallback::in_order(targets);
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If all targets wait for a failure ([`Target::only_after`]).
     #[must_use]
     pub fn in_order<const N: usize>(targets: [Target<S>; N]) -> Self {
         const { assert!(N > 0, "a fallback needs at least one target") };
-        Self::of(targets.into())
+        Self::new(targets).expect("a target that is open from the start")
     }
 
     /// As [`in_order`](Self::in_order), for a list whose length is known at run time.
     ///
     /// # Errors
     ///
-    /// [`NoTargets`] if the list is empty.
+    /// [`NoTargets`] if the list is empty, or all in it wait for a failure ([`Target::only_after`]).
     pub fn new(targets: impl IntoIterator<Item = Target<S>>) -> Result<Self, NoTargets> {
         let targets: Vec<_> = targets.into_iter().collect();
-        if targets.is_empty() {
+        if targets.iter().all(|target| target.waits()) {
             return Err(NoTargets(()));
         }
-        Ok(Self::of(targets))
-    }
-
-    fn of(targets: Vec<Target<S>>) -> Self {
-        Self {
+        Ok(Self {
             chain: Arc::new(Chain::new(targets)),
             strategy: InOrder,
             classify: Failures,
             policy: Policy::default(),
             observe: (),
-        }
+        })
     }
 }
 
@@ -186,13 +186,13 @@ impl<S, P: fmt::Debug, C, O> fmt::Debug for Fallback<S, P, C, O> {
     }
 }
 
-/// A list of targets was empty: there would be nobody to ask.
+/// A list of targets was empty, or all in it wait for a failure: there would be nobody to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoTargets(());
 
 impl fmt::Display for NoTargets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fallback needs at least one target")
+        f.write_str("a fallback needs at least one target that is open from the start")
     }
 }
 

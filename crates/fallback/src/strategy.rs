@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use backstop_core::Continuing;
 
 use crate::Candidate;
+use crate::turns::Turns;
 
 /// Picks who is asked next, among the targets of one tier that have not had their turn.
 ///
@@ -37,7 +38,7 @@ impl<Req, P: Strategy<Req> + ?Sized> Strategy<Req> for Arc<P> {
     }
 }
 
-/// The targets of one tier that have not had their turn; there is at least one.
+/// The targets of one tier that may still have their turn; there is at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
     all: &'a [Candidate],
@@ -46,11 +47,9 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Those of the first tier that has any left.
+    /// Those of the first tier that has any left. Those that a failure has opened come first in the chain.
     pub(crate) fn left(all: &'a [Candidate], turns: &'a Turns) -> Option<Self> {
-        let first = all
-            .iter()
-            .find(|candidate| !turns.is_taken(candidate.index()))?;
+        let first = all.iter().find(|candidate| turns.is_left(candidate))?;
         Some(Self { all, turns, first })
     }
 
@@ -63,19 +62,21 @@ impl<'a> Candidates<'a> {
     /// All of them, in the order of the chain.
     pub fn iter(self) -> impl Iterator<Item = &'a Candidate> + Clone {
         let Self { all, turns, first } = self;
+        let tier = |candidate: &Candidate| (candidate.waits(), candidate.order());
         all[first.index()..]
             .iter()
-            .take_while(|candidate| candidate.order() == first.order())
-            .filter(|candidate| !turns.is_taken(candidate.index()))
+            .take_while(move |candidate| tier(candidate) == tier(first))
+            .filter(|candidate| turns.is_left(candidate))
     }
 
-    /// Who is to go on with an answer, of all tiers: the one that does so most exactly, then one of the same model,
-    /// then the next in the chain; those that broke come last.
+    /// Who is to go on with an answer, of all tiers: one that a failure has opened, then the one that does so most
+    /// exactly, then one of the same model, then the next in the chain; those that broke come last.
     pub(crate) fn fittest(self, continuing: &Continuing) -> &'a Candidate {
         let rank = |candidate: &Candidate| {
             let deployment = candidate.deployment();
             (
                 continuing.is_broken(deployment.id()),
+                !candidate.waits(),
                 !deployment.prefill(),
                 !is_same_model(deployment.model(), continuing.model()),
             )
@@ -83,7 +84,7 @@ impl<'a> Candidates<'a> {
         let left = self
             .all
             .iter()
-            .filter(|candidate| !self.turns.is_taken(candidate.index()));
+            .filter(|candidate| self.turns.is_left(candidate));
         left.min_by_key(|candidate| rank(candidate))
             .unwrap_or(self.first)
     }
@@ -113,43 +114,6 @@ fn bare(model: &str) -> &str {
     match name.rsplit_once('-') {
         Some((name, date)) if date.len() == 8 && digits(date) => name,
         _ => name,
-    }
-}
-
-/// Which targets had their turn. The first 64 cost no allocation.
-#[derive(Debug, Default)]
-pub(crate) struct Turns {
-    taken: usize,
-    first: u64,
-    more: Vec<u64>,
-}
-
-impl Turns {
-    /// How many had their turn.
-    pub(crate) fn taken(&self) -> usize {
-        self.taken
-    }
-
-    fn is_taken(&self, index: usize) -> bool {
-        let word = match index / 64 {
-            0 => self.first,
-            word => self.more.get(word - 1).copied().unwrap_or(0),
-        };
-        word & (1 << (index % 64)) != 0
-    }
-
-    pub(crate) fn take(&mut self, index: usize) {
-        let word = match index / 64 {
-            0 => &mut self.first,
-            word => {
-                if self.more.len() < word {
-                    self.more.resize(word, 0);
-                }
-                &mut self.more[word - 1]
-            }
-        };
-        *word |= 1 << (index % 64);
-        self.taken += 1;
     }
 }
 

@@ -34,20 +34,45 @@ impl<S> Target<S> {
         self
     }
 
-    /// Says that it is asked only after another target has failed in one of these ways: else it is passed over, as if
-    /// it were not there.
+    /// Keeps it closed until another target has failed in one of these ways in the same request; from then on it
+    /// comes before all that were open from the start.
     ///
-    /// The same deployment may stand in the chain without that, too. It is asked once.
+    /// Where nothing fails so, the chain is as if it were not there: it is neither asked nor skipped, and no
+    /// [`Position`](backstop_core::Position) counts it. Those that are opened are each other's siblings, by tier and
+    /// strategy. What the policy surfaces opens nothing.
+    ///
+    /// The same deployment may stand in the chain without that, too. It is asked once: by whichever of the two has
+    /// the first turn.
     ///
     /// ```
-    /// use backstop_core::{Deployment, FailureKind, Ineligible};
+    /// use backstop_core::{BoxError, Deployment, Failure, FailureKind, Ineligible};
     /// use backstop_fallback::{Fallback, Target};
+    /// use http::{Request, Response};
+    /// use tower::{ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let model = |id: &'static str, window: usize| {
+    ///     let service = service_fn(move |request: Request<&str>| {
+    ///         let answer = (request.body().len() <= window).then(|| Response::new(id));
+    ///         async move { answer.ok_or_else(|| BoxError::from(Failure::new(FailureKind::ContextWindow))) }
+    ///     });
+    ///     Target::new(Deployment::new(id), service)
+    /// };
     ///
     /// let too_long = &[FailureKind::ContextWindow, FailureKind::Ineligible(Ineligible::Window)];
     /// let chain = Fallback::in_order([
-    ///     Target::new(Deployment::new("small"), ()),
-    ///     Target::new(Deployment::new("large, and dear"), ()).only_after(too_long),
+    ///     model("small", 5),
+    ///     model("other", 5),
+    ///     model("large", 50).only_after(too_long),
     /// ]);
+    ///
+    /// let answer = chain.clone().oneshot(Request::new("hello")).await?;
+    /// assert_eq!(*answer.body(), "small");
+    /// let answer = chain.oneshot(Request::new("good morning")).await?;
+    /// assert_eq!(*answer.body(), "large");
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn only_after(mut self, failures: &'static [FailureKind]) -> Self {
@@ -77,6 +102,10 @@ impl<S> Target<S> {
         &self.candidate.load
     }
 
+    pub(crate) fn waits(&self) -> bool {
+        self.candidate.waits()
+    }
+
     /// The service.
     pub fn service(&self) -> &S {
         &self.service
@@ -88,6 +117,7 @@ impl<S> fmt::Debug for Target<S> {
         f.debug_struct("Target")
             .field("deployment", &self.candidate.deployment)
             .field("order", &self.candidate.order)
+            .field("only_after", &self.candidate.only_after)
             .field("load", &self.candidate.load)
             .finish_non_exhaustive()
     }
@@ -100,7 +130,7 @@ pub struct Candidate {
     deployment: Arc<Deployment>,
     order: u32,
     load: Load,
-    /// Empty for one that needs no reason.
+    /// What opens it; empty for one that is open from the start.
     only_after: &'static [FailureKind],
 }
 
@@ -123,28 +153,31 @@ impl Candidate {
         &self.load
     }
 
-    /// The failures of others after which alone it is asked; empty if it needs none.
-    pub(crate) fn only_after(&self) -> &'static [FailureKind] {
-        self.only_after
-    }
-
     /// Its place in the chain.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
+
+    /// Whether it is closed at first.
+    pub(crate) fn waits(&self) -> bool {
+        !self.only_after.is_empty()
+    }
+
+    pub(crate) fn is_opened_by(&self, failure: FailureKind) -> bool {
+        self.only_after.contains(&failure)
+    }
 }
 
-/// The targets by tier. Services lie apart, so that a strategy need not know their type.
+/// The targets by tier, and before them, by tier too, those that are closed at first. Services lie apart, so that a
+/// strategy need not know their type.
 pub(crate) struct Chain<S> {
     pub(crate) candidates: Box<[Candidate]>,
     pub(crate) services: Box<[S]>,
-    /// How many of them need no reason to be asked.
-    usual: usize,
 }
 
 impl<S> Chain<S> {
     pub(crate) fn new(mut targets: Vec<Target<S>>) -> Self {
-        targets.sort_by_key(Target::order);
+        targets.sort_by_key(|target| (!target.waits(), target.order()));
         let (mut candidates, services): (Vec<_>, Vec<_>) = targets
             .into_iter()
             .map(|target| (target.candidate, target.service))
@@ -152,24 +185,10 @@ impl<S> Chain<S> {
         for (index, candidate) in candidates.iter_mut().enumerate() {
             candidate.index = index;
         }
-        let usual = candidates
-            .iter()
-            .filter(|candidate| candidate.only_after.is_empty())
-            .count();
         Self {
             candidates: candidates.into(),
             services: services.into(),
-            usual,
         }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.candidates.len()
-    }
-
-    /// How many of them need no reason to be asked.
-    pub(crate) fn usual(&self) -> usize {
-        self.usual
     }
 
     pub(crate) fn deployment(&self, index: usize) -> &Arc<Deployment> {

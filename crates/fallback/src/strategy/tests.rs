@@ -30,7 +30,7 @@ fn order<P: Strategy<()>>(strategy: &P, all: &[Candidate]) -> Vec<usize> {
         let picked = strategy.pick(&(), candidates);
         let index = picked.unwrap_or(candidates.first()).index();
         order.push(index);
-        turns.take(index);
+        turns.take(all, index);
     }
     order
 }
@@ -64,7 +64,7 @@ proptest! {
         let all = weighing(&weights);
         let mut turns = Turns::default();
         for (index, _) in targets.iter().enumerate().filter(|(_, (_, gone))| *gone) {
-            turns.take(index);
+            turns.take(&all, index);
         }
         let mut urn: HashMap<usize, u32> = HashMap::new();
         for (index, &(weight, gone)) in targets.iter().enumerate() {
@@ -181,7 +181,7 @@ fn whoever_goes_on_most_exactly_is_asked_first_and_who_broke_last() {
     while let Some(candidates) = Candidates::left(&all, &turns) {
         let fittest = candidates.fittest(&continuing);
         order.push(fittest.deployment().id().to_string());
-        turns.take(fittest.index());
+        turns.take(&all, fittest.index());
     }
     assert_eq!(order, ["exact", "same", "other", "broke"]);
 }

@@ -3,6 +3,7 @@
 mod attempts;
 mod last_resort;
 mod load;
+mod only_after;
 mod oracle;
 mod outcomes;
 mod support;

@@ -16,6 +16,7 @@ use crate::support::{Act, Log, Scripted, target_at, trailed};
 struct Spec {
     order: u32,
     window: Option<u64>,
+    only_after: &'static [FailureKind],
     act: Act,
     last: Act,
 }
@@ -67,9 +68,16 @@ struct Reading {
     calls: Vec<(usize, bool)>,
     skipped: Vec<(usize, FailureKind)>,
     fallbacks: u32,
+    had_turn: Vec<usize>,
     failed: Vec<(usize, Failure)>,
+    /// Every failure there was, of whomever.
+    seen: Vec<FailureKind>,
+    /// The largest window that the provider called too small.
+    outgrown: Option<u64>,
     /// Passed over for their windows.
     too_small: Vec<usize>,
+    /// Told in its turn that it is the last resort.
+    told: Option<usize>,
 }
 
 impl Reading {
@@ -111,7 +119,15 @@ impl Reading {
         if failure.reach() == Reach::Refused && !(again && Self::is_cooling(failure)) {
             self.skipped.push((index, failure.kind()));
         }
-        if chain.len() == 1 || Policy::default().row(failure.kind()).next == Next::Surface {
+        if Policy::default().row(failure.kind()).next == Next::Surface {
+            return Some(own);
+        }
+        self.seen.push(failure.kind());
+        if (0..chain.len())
+            .filter(|&it| self.is_open(chain, it))
+            .count()
+            == 1
+        {
             return Some(own);
         }
         self.failed.retain(|(other, _)| *other != index);
@@ -119,19 +135,31 @@ impl Reading {
         None
     }
 
-    fn whole(&mut self, chain: &[Spec]) -> End {
-        let mut order: Vec<usize> = (0..chain.len()).collect();
-        order.sort_by_key(|&index| (chain[index].order, index));
+    fn is_open(&self, chain: &[Spec], index: usize) -> bool {
+        let only_after = chain[index].only_after;
+        only_after.is_empty() || only_after.iter().any(|kind| self.seen.contains(kind))
+    }
 
-        let mut too_small = None;
-        for (turn, &index) in order.iter().enumerate() {
-            self.fallbacks += u32::from(turn > 0);
+    /// Who has the next turn: by tier, those that a failure has opened before all others.
+    fn next(&self, chain: &[Spec]) -> Option<usize> {
+        (0..chain.len())
+            .filter(|index| !self.had_turn.contains(index) && self.is_open(chain, *index))
+            .min_by_key(|&index| {
+                let spec = &chain[index];
+                (spec.only_after.is_empty(), spec.order, index)
+            })
+    }
+
+    /// Each that is open has its turn; `Some` if one of them ends it.
+    fn turns(&mut self, chain: &[Spec]) -> Option<End> {
+        while let Some(index) = self.next(chain) {
+            self.fallbacks += u32::from(!self.had_turn.is_empty());
+            self.had_turn.push(index);
             let window = chain[index].window;
-            if let (Some(window), Some(too_small)) = (window, too_small)
-                && window <= too_small
-            {
+            if window.is_some() && window <= self.outgrown {
                 let kind = FailureKind::Ineligible(Ineligible::Window);
                 self.skipped.push((index, kind));
+                self.seen.push(kind);
                 self.failed.push((index, kind.into()));
                 self.too_small.push(index);
                 continue;
@@ -141,33 +169,46 @@ impl Reading {
                     .failed
                     .iter()
                     .any(|(_, failure)| Self::is_cooling(failure));
-            let told = turn + 1 == order.len() && others_barred;
+            let told = self.next(chain).is_none() && others_barred;
+            if told {
+                self.told = Some(index);
+            }
             if let Some(end) = self.ask(chain, index, told, false) {
+                return Some(end);
+            }
+            self.outgrow(chain, index);
+        }
+        None
+    }
+
+    fn outgrow(&mut self, chain: &[Spec], index: usize) {
+        let (_, failure) = self.failed.last().expect("it failed");
+        if failure.kind() == FailureKind::ContextWindow {
+            self.outgrown = self.outgrown.max(chain[index].window);
+        }
+    }
+
+    fn whole(&mut self, chain: &[Spec]) -> End {
+        if let Some(end) = self.turns(chain) {
+            return end;
+        }
+        let mut resting: Vec<_> = self
+            .failed
+            .iter()
+            .filter(|(index, failure)| Self::is_cooling(failure) && self.told != Some(*index))
+            .map(|(index, failure)| (failure.retry_after().unwrap_or(Duration::MAX), *index))
+            .collect();
+        resting.sort_by_key(|(after, _)| *after);
+        for (_, index) in resting {
+            if self.was_asked() {
+                break;
+            }
+            if let Some(end) = self.ask(chain, index, true, true) {
                 return end;
             }
-            let (_, failure) = self.failed.last().expect("it failed");
-            if failure.kind() == FailureKind::ContextWindow {
-                too_small = too_small.max(window);
-            }
-        }
-
-        let last = *order.last().expect("not empty");
-        let told_already = self.calls.last() == Some(&(last, true));
-        if !self.was_asked() && !told_already {
-            let mut resting: Vec<_> = self
-                .failed
-                .iter()
-                .filter(|(_, failure)| Self::is_cooling(failure))
-                .map(|(index, failure)| (failure.retry_after().unwrap_or(Duration::MAX), *index))
-                .collect();
-            resting.sort_by_key(|(after, _)| *after);
-            for (_, index) in resting {
-                if let Some(end) = self.ask(chain, index, true, true) {
-                    return end;
-                }
-                if self.was_asked() {
-                    break;
-                }
+            self.outgrow(chain, index);
+            if let Some(end) = self.turns(chain) {
+                return end;
             }
         }
         // The last that said something itself.
@@ -257,7 +298,9 @@ async fn live(chain: &[Spec]) -> Story {
             Some(window) => deployment.with_window(window),
             None => deployment,
         };
-        target_at(&log, deployment, spec.act.clone(), spec.last.clone()).with_order(spec.order)
+        target_at(&log, deployment, spec.act.clone(), spec.last.clone())
+            .with_order(spec.order)
+            .only_after(spec.only_after)
     });
     let fallback = Fallback::new(targets).expect("not empty");
     let (request, trail) = trailed(&log);
@@ -353,20 +396,43 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
+    const WINDOW: &[FailureKind] = &[
+        FailureKind::ContextWindow,
+        FailureKind::Ineligible(Ineligible::Window),
+    ];
+    const FILTER: &[FailureKind] = &[FailureKind::ContentFilter];
+    const OPEN: &[FailureKind] = &[];
     let window = prop::option::of(1_u64..4);
-    (0_u32..3, window, act(), act()).prop_map(|(order, window, act, last)| Spec {
-        order,
-        window,
-        act,
-        last,
-    })
+    let only_after = prop::sample::select(vec![OPEN, OPEN, OPEN, WINDOW, FILTER]);
+    (0_u32..3, window, only_after, act(), act()).prop_map(
+        |(order, window, only_after, act, last)| Spec {
+            order,
+            window,
+            only_after,
+            act,
+            last,
+        },
+    )
+}
+
+/// One that is open from the start, and others.
+fn chain() -> impl Strategy<Value = Vec<Spec>> {
+    (
+        prop::collection::vec(spec(), 1..7),
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|(mut chain, open)| {
+            let open = open.index(chain.len());
+            chain[open].only_after = &[];
+            chain
+        })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn a_chain_does_what_the_rules_say(chain in prop::collection::vec(spec(), 1..7)) {
+    fn a_chain_does_what_the_rules_say(chain in chain()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

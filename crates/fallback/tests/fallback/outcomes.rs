@@ -486,5 +486,8 @@ async fn the_observer_is_told_each_step() {
 fn an_empty_list_is_refused_when_it_is_made() {
     let none: [Target<()>; 0] = [];
     let refused: NoTargets = Fallback::new(none).expect_err("empty");
-    assert_eq!(refused.to_string(), "a fallback needs at least one target");
+    assert_eq!(
+        refused.to_string(),
+        "a fallback needs at least one target that is open from the start"
+    );
 }
