@@ -1,7 +1,11 @@
 //! The Redis ledger against what every ledger is checked against, against processes that are killed, and against a
 //! Redis that goes away and forgets.
 
+mod cluster;
+mod killed;
+mod lost;
 mod support;
+mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +60,11 @@ struct Replicas([RedisLedger; 2], AtomicUsize);
 impl Replicas {
     async fn of(server: &Server, prefix: &str, allotment: u32) -> Self {
         let ledger = || server.ledger(options(prefix, allotment));
-        Self([ledger().await, ledger().await], AtomicUsize::new(0))
+        Self::new([ledger().await, ledger().await])
+    }
+
+    const fn new(ledgers: [RedisLedger; 2]) -> Self {
+        Self(ledgers, AtomicUsize::new(0))
     }
 
     fn next(&self) -> &RedisLedger {
