@@ -28,6 +28,7 @@ pub struct Anthropic {
     key: Key,
     beta: Option<HeaderValue>,
     model: Option<Box<str>>,
+    inference_geo: Option<Box<str>>,
 }
 
 impl Anthropic {
@@ -43,6 +44,7 @@ impl Anthropic {
             key: Key::new(&key),
             beta: None,
             model: None,
+            inference_geo: None,
         }
     }
 
@@ -73,6 +75,14 @@ impl Anthropic {
             .is_some_and(|model| rules(model).prefill)
     }
 
+    /// Where the request may be processed: `us`, or `global`. Without it the workspace decides. Models before Claude 4.6
+    /// refuse it.
+    #[must_use]
+    pub fn inference_geo(mut self, geo: impl Into<Box<str>>) -> Self {
+        self.inference_geo = Some(geo.into());
+        self
+    }
+
     /// Features to switch on, comma-separated, as `anthropic-beta` names them. Anything that no header can carry is
     /// left out.
     #[must_use]
@@ -99,7 +109,7 @@ impl Dialect for Anthropic {
         let chat = request.body();
         let model = self.target_model(chat);
         let trail = Trail::of(request.extensions());
-        let body = encode::body(chat, model, |note| {
+        let body = encode::body(chat, model, self.inference_geo.as_deref(), |note| {
             if let Some(trail) = trail {
                 trail.note(note);
             }

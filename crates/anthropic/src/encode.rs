@@ -28,6 +28,7 @@ const UNKNOWN: &[(&str, &str)] = &[
 pub(crate) fn body(
     chat: &Chat,
     model: &str,
+    inference_geo: Option<&str>,
     mut note: impl FnMut(Cow<'static, str>),
 ) -> Result<Vec<u8>, ProviderError> {
     // What the layers saw was valid; this parse may still find a wrong type in what only translations read.
@@ -57,6 +58,7 @@ pub(crate) fn body(
         output_config: OutputConfig::default(),
         metadata: None,
         service_tier: None,
+        inference_geo,
         stream: chat.stream(),
     };
     (request.system, request.messages) = turns::turns(&conversation, note)?;

@@ -66,6 +66,15 @@ fn a_base_url_in_all_its_forms() {
 }
 
 #[test]
+fn the_place_of_processing_is_asked_for() {
+    for geo in ["us", "global"] {
+        let dialect = claude("claude-sonnet-4-6").inference_geo(geo);
+        let (body, _) = sent_json(&dialect, chat(json!({"inference_geo": "elsewhere"})));
+        assert_eq!(body["inference_geo"], geo, "whatever the caller says");
+    }
+}
+
+#[test]
 fn a_plain_request() {
     assert_eq!(
         translated("claude-sonnet-4-6", json!({})),
