@@ -66,5 +66,5 @@ pub use self::error::ProviderError;
 pub use self::invalid::InvalidChat;
 pub use self::provider::Provider;
 pub use self::request::Chat;
-pub use backstop_core::Needs;
 pub use self::said::CallDelta;
+pub use backstop_core::Needs;
