@@ -200,16 +200,14 @@ fn rolling(word: &str, place: Place) -> Result<Window, ConfigError> {
         let seconds = word[..at].parse::<u32>().ok()?.checked_mul(unit)?;
         (seconds > 0).then_some(seconds)
     });
-    match seconds {
-        Some(seconds) => Ok(Window::rolling(Duration::from_secs(seconds.into()))),
-        None => {
-            let message = format!("`{word}` is not a window");
-            let words = ["day", "week", "month", "total"];
-            Err(ConfigError::at(place, message)
-                .help("there are day, week, month, total, and durations such as 90s, 30m, 24h, 7d")
-                .nearest(word, words))
-        }
-    }
+    let Some(seconds) = seconds else {
+        let message = format!("`{word}` is not a window");
+        let words = ["day", "week", "month", "total"];
+        return Err(ConfigError::at(place, message)
+            .help("there are day, week, month, total, and durations such as 90s, 30m, 24h, 7d")
+            .nearest(word, words));
+    };
+    Ok(Window::rolling(Duration::from_secs(seconds.into())))
 }
 
 /// Reads `unpriced_model`.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use backstop::anthropic::Anthropic;
 use backstop::bedrock::{self, Bedrock};
+use backstop::budget::Spending;
 use backstop::chat::Dialect;
 use backstop::client::Client;
 use backstop::collect::{self, Collect};
@@ -18,12 +19,13 @@ use backstop::resume::{Resume, Room};
 use backstop::retry::RetryBudget;
 use backstop::timeout::EnforceDeadline;
 use backstop::{
-    AttemptLayer, BoxError, Chat, ChatService, CollectLayer, DeadlineLayer, Deployment,
-    FailureKind, Failures, Fallback, IntoTarget, Policy, PrimeLayer, Provider, ResumeLayer,
-    RetryLayer, RetryPolicy, Target, TimeoutLayer,
+    AttemptLayer, BoxError, BudgetLayer, Budgets, Chat, ChatService, CollectLayer, DeadlineLayer,
+    FailureKind, Failures, Fallback, FitLayer, Policy, PrimeLayer, Provider, ResumeLayer,
+    RetryLayer, RetryPolicy, SpendLayer, TimeoutLayer,
 };
-use http::Request;
+use http::{HeaderMap, Request};
 use secrecy::{ExposeSecret, SecretString};
+use tower::util::MapRequest;
 use tower::{Layer, ServiceBuilder};
 
 use crate::chain;
@@ -31,11 +33,15 @@ use crate::circuits::{
     DeploymentCircuits, Shared, circuits, forget_failures_of_old_key, log, log_rejected_keys,
 };
 use crate::error::ConfigError;
+use crate::facts::ModelPrice;
 use crate::live::Table;
 use crate::mid_stream;
+use crate::residency::{self, Governed, SealedTarget};
 use crate::schema::{
     AuthError, BedrockConfig, Config, DeploymentConfig, ProviderConfig, Router, Strategy,
 };
+use crate::spending;
+use crate::store::Ledgers;
 
 /// Chooses among the deployments of one order.
 type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
@@ -44,10 +50,14 @@ type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
 type Observer = fn(&fallback::Event<'_>);
 
 /// The deployments of one model, one after another.
-pub(crate) type Chain = EnforceDeadline<Fallback<ChatService, DynStrategy, Failures, Observer>>;
+pub(crate) type Chain =
+    EnforceDeadline<Spending<Fallback<ChatService, DynStrategy, Failures, Observer>>>;
 
 /// Everything that answers for one model.
-pub(crate) type Stack = Collect<Resume<Chain>>;
+pub(crate) type Stack = Governed<MapRequest<Collect<Resume<Chain>>, Change>>;
+
+/// Changes a request on its way.
+type Change = fn(Request<Chat>) -> Request<Chat>;
 
 /// A configuration that is sound cannot be run on this machine.
 #[derive(Debug)]
@@ -82,7 +92,8 @@ impl From<ConfigError> for BuildError {
 /// What outlives the stacks: a reload forgets none of it.
 pub(crate) struct State {
     pub(crate) circuits: Circuits,
-    budgets: Mutex<HashMap<Arc<str>, Arc<RetryBudget>>>,
+    retries: Mutex<HashMap<Arc<str>, Arc<RetryBudget>>>,
+    pub(crate) ledgers: Ledgers,
     /// What each deployment's credential was, to see that it changed.
     pub(crate) credentials: Mutex<HashMap<Arc<str>, SecretString>>,
     /// What all streams together keep so that they can go on.
@@ -92,10 +103,19 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Opens nothing that another process may be using.
+    pub(crate) fn rehearsal() -> Self {
+        Self {
+            ledgers: Ledgers::rehearsal(),
+            ..Self::new()
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             circuits: Circuits::observed(CooldownConfig::new(), log),
-            budgets: Mutex::default(),
+            retries: Mutex::default(),
+            ledgers: Ledgers::default(),
             credentials: Mutex::default(),
             room: Room::default(),
             client: Mutex::default(),
@@ -109,12 +129,15 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
     let chains = chain::resolve(config)?;
     let policy = policy(&config.router);
     let shared = Shared::of(config);
+    let budgets = spending::budgets(config, &state.ledgers)
+        .await
+        .map_err(|error| BuildError::new("the ledger of the budgets", error))?;
     let mut targets = Vec::with_capacity(config.deployments.len());
     for (index, deployment) in config.deployments.iter().enumerate() {
         forget_failures_of_old_key(deployment, state);
         let circuits = circuits(index, config, &shared, &policy, state);
         targets.push((
-            target(deployment, config, &policy, &circuits, state).await?,
+            target(deployment, config, &policy, &circuits, &budgets, state).await?,
             circuits,
         ));
     }
@@ -132,14 +155,14 @@ pub(crate) async fn table(config: &Config, state: &State) -> Result<Table, Build
             ))
         })
         .collect::<Result<_, BuildError>>()?;
-    Ok(Table::new(models))
+    Ok(Table::new(models, &config.capabilities, budgets))
 }
 
 fn stack(
     chain: &chain::Chain,
     config: &Config,
     policy: &Policy,
-    targets: &[(Target<ChatService>, DeploymentCircuits)],
+    targets: &[(SealedTarget, DeploymentCircuits)],
     state: &State,
 ) -> Result<Stack, BuildError> {
     let strategy: DynStrategy = match config.router.strategy {
@@ -147,10 +170,10 @@ fn stack(
         Strategy::Weighted => Arc::new(Weighted::new()),
         Strategy::LeastBusy => Arc::new(LeastBusy::new()),
     };
-    let steps = chain
-        .steps
-        .iter()
-        .map(|step| targets[step.deployment].0.clone().with_order(step.order));
+    let steps = chain.steps.iter().map(|step| {
+        let target = targets[step.deployment].0.with_order(step.order);
+        target.only_after(step.only_after)
+    });
     let observer: Observer = if config.router.cooldown_time.is_zero() {
         log_rejected_keys
     } else {
@@ -161,7 +184,8 @@ fn stack(
         .strategy(strategy)
         .policy(policy.clone())
         .observe(observer);
-    let bounded = DeadlineLayer::new(config.router.deadline).layer(fallback);
+    let spending = SpendLayer::new().layer(fallback);
+    let bounded = DeadlineLayer::new(config.router.deadline).layer(spending);
     let resumed = ResumeLayer::with_options(mid_stream::of(&chain.model, config))
         .room(state.room.clone())
         .layer(bounded);
@@ -169,7 +193,15 @@ fn stack(
         .steps
         .iter()
         .any(|step| config.deployments[step.deployment].collect_streams);
-    Ok(CollectLayer::new().enabled(collects).layer(resumed))
+    let collected = CollectLayer::new().enabled(collects).layer(resumed);
+    let without_headers = MapRequest::new(collected, no_headers as Change);
+    Ok(residency::governed(&config.policies, without_headers))
+}
+
+/// They are the client's, keys among them: nothing below asks for one, and each attempt would copy them all.
+fn no_headers(mut request: Request<Chat>) -> Request<Chat> {
+    *request.headers_mut() = HeaderMap::new();
+    request
 }
 
 /// The failure table, as the configuration edits it.
@@ -202,20 +234,19 @@ async fn target(
     all: &Config,
     policy: &Policy,
     circuits: &DeploymentCircuits,
+    budgets: &Budgets,
     state: &State,
-) -> Result<Target<ChatService>, BuildError> {
+) -> Result<SealedTarget, BuildError> {
     let router = &all.router;
-    let mut deployment = Deployment::new(Arc::clone(&config.id))
-        .with_provider(config.provider.name())
-        .with_model(Arc::clone(&config.model))
-        .with_weight(config.weight);
-    if let Some(region) = config.provider.region() {
-        deployment = deployment.with_region(region);
+    let mut deployment = config.deployment();
+    if let Some(window) = config.facts.window() {
+        deployment = deployment.with_window(window);
     }
+    let place = config.residency.place.clone();
     let failed =
         |error: BoxError| BuildError::new(format!("the deployment `{}`", config.id), error);
     let budget = {
-        let mut budgets = state.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budgets = state.retries.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(budgets.entry(Arc::clone(&config.id)).or_default())
     };
     let retry = RetryPolicy::new()
@@ -226,16 +257,24 @@ async fn target(
         .budget(budget);
     let timeout = TimeoutLayer::first_token(config.timeout.unwrap_or(router.timeout))
         .idle(config.stream_timeout.unwrap_or(router.stream_timeout));
-    let as_asked: fn(Request<Chat>) -> Request<Chat> = if config.collect_streams {
+    let as_asked: Change = if config.collect_streams {
         |request| request
     } else {
         collect::as_asked
     };
+    let spending = BudgetLayer::new(
+        budgets,
+        deployment.clone(),
+        ModelPrice(Arc::clone(&config.facts)),
+    )
+    .unpriced(all.unpriced);
     let layers = ServiceBuilder::new()
         .map_request(as_asked)
+        .layer(FitLayer::new(Arc::clone(&config.facts)))
         .layer(RetryLayer::new(retry))
         .layer(AttemptLayer::new(deployment.clone()))
         .layer(circuits.layer())
+        .layer(spending)
         .layer(timeout)
         .layer(PrimeLayer::new());
     Ok(match &config.provider {
@@ -254,12 +293,18 @@ async fn target(
                 dialect = dialect.organization(organization);
             }
             let dialect = dialect.model(&*config.model);
-            layers
-                .service(over_http(dialect, base.as_deref(), all, state)?)
-                .into_target(deployment)
+            let provider = over_http(dialect, base.as_deref(), all, state)?;
+            SealedTarget::new(deployment, place, &layers, provider)
         }
-        ProviderConfig::Anthropic { key, base } => {
+        ProviderConfig::Anthropic {
+            key,
+            base,
+            inference_geo,
+        } => {
             let mut dialect = Anthropic::new(key.clone());
+            if let Some(geo) = inference_geo {
+                dialect = dialect.inference_geo(*geo);
+            }
             if let Some(base) = base {
                 dialect = dialect
                     .base_url(&url(base).map_err(failed)?)
@@ -267,9 +312,8 @@ async fn target(
             }
             let dialect = dialect.model(&*config.model);
             let deployment = deployment.with_prefill(dialect.takes_prefill());
-            layers
-                .service(over_http(dialect, base.as_deref(), all, state)?)
-                .into_target(deployment)
+            let provider = over_http(dialect, base.as_deref(), all, state)?;
+            SealedTarget::new(deployment, place, &layers, provider)
         }
         ProviderConfig::Bedrock(settings) => {
             let client = bedrock_client(settings, state)
@@ -277,7 +321,7 @@ async fn target(
                 .map_err(|error| failed(error.into()))?;
             let bedrock = Bedrock::new(&client, &*config.model);
             let deployment = deployment.with_prefill(bedrock.takes_prefill());
-            layers.service(bedrock).into_target(deployment)
+            SealedTarget::new(deployment, place, &layers, bedrock)
         }
     })
 }

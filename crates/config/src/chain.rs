@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use backstop::{FailureKind, Ineligible};
+
 use crate::error::ConfigError;
 use crate::schema::{Config, Named};
 
@@ -17,7 +19,17 @@ pub(crate) struct Chain {
 pub(crate) struct Step {
     pub(crate) deployment: usize,
     pub(crate) order: u32,
+    /// The failures after which alone it is asked; empty if it needs none.
+    pub(crate) only_after: &'static [FailureKind],
 }
+
+/// A prompt that was too long.
+pub(crate) const TOO_LONG: &[FailureKind] = &[
+    FailureKind::ContextWindow,
+    FailureKind::Ineligible(Ineligible::Window),
+];
+/// A content filter's verdict.
+pub(crate) const BLOCKED: &[FailureKind] = &[FailureKind::ContentFilter];
 
 /// What a name of a fallback list means.
 enum Target {
@@ -28,7 +40,12 @@ enum Target {
 /// Resolves every model's chain.
 pub(crate) fn resolve(config: &Config) -> Result<Vec<Chain>, ConfigError> {
     let names = Names::of(config);
-    for list in &config.router.fallbacks {
+    let router = &config.router;
+    let special = [
+        &router.context_window_fallbacks,
+        &router.content_policy_fallbacks,
+    ];
+    for list in special.into_iter().flatten().chain(&router.fallbacks) {
         names.find(&list.of)?;
         for name in &list.then {
             names.find(name)?;
@@ -73,7 +90,7 @@ struct Building<'a> {
 
 impl<'a> Building<'a> {
     /// The deployments of a group, then what its fallback lists name.
-    fn group(&mut self, group: &str) -> Result<(), ConfigError> {
+    fn group(&mut self, group: &'a str) -> Result<(), ConfigError> {
         let members = &self.names.groups[group];
         // Members with an explicit order come first, each order a tier of its own.
         let mut ordered: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -90,13 +107,16 @@ impl<'a> Building<'a> {
             self.tier(&tier);
         }
         self.tier(&free);
+        let mut of: Vec<&str> = Vec::new();
         for index in members {
             let deployment = &self.config.deployments[*index];
-            for name in [&deployment.name, &deployment.id] {
-                self.lists_of(name)?;
-            }
+            of.extend([&*deployment.name, &*deployment.id]);
         }
-        self.lists_of(group)
+        of.push(group);
+        for name in &of {
+            self.special_lists_of(name)?;
+        }
+        of.into_iter().try_for_each(|name| self.lists_of(name))
     }
 
     /// A deployment that the list of another member names comes where that list says.
@@ -132,11 +152,37 @@ impl<'a> Building<'a> {
         Ok(())
     }
 
-    fn name(&mut self, name: &Named) -> Result<(), ConfigError> {
+    /// What is asked only after failures of one kind comes before what is asked after any.
+    fn special_lists_of(&mut self, of: &str) -> Result<(), ConfigError> {
+        let config = self.config;
+        let router = &config.router;
+        for (lists, only_after) in [
+            (&router.context_window_fallbacks, TOO_LONG),
+            (&router.content_policy_fallbacks, BLOCKED),
+        ] {
+            for name in lists
+                .iter()
+                .filter(|list| list.of.name == of)
+                .flat_map(|list| &list.then)
+            {
+                match self.names.find(name)? {
+                    Target::Group => {
+                        let members = self.names.groups[name.name.as_str()].clone();
+                        self.tier_after(&members, only_after);
+                    }
+                    Target::Deployment(index) => self.tier_after(&[index], only_after),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &'a Named) -> Result<(), ConfigError> {
         match self.names.find(name)? {
             Target::Group => self.group(&name.name),
             Target::Deployment(index) => {
                 self.tier(&[index]);
+                self.special_lists_of(&name.name)?;
                 self.lists_of(&name.name)
             }
         }
@@ -144,12 +190,21 @@ impl<'a> Building<'a> {
 
     /// Adds a tier of those that are not in the chain yet.
     fn tier(&mut self, deployments: &[usize]) {
+        self.tier_after(deployments, &[]);
+    }
+
+    fn tier_after(&mut self, deployments: &[usize], only_after: &'static [FailureKind]) {
         let order = self.tier;
         for index in deployments {
-            if !self.steps.iter().any(|step| step.deployment == *index) {
+            let is_there = |step: &Step| {
+                step.deployment == *index
+                    && (step.only_after.is_empty() || step.only_after == only_after)
+            };
+            if !self.steps.iter().any(is_there) {
                 self.steps.push(Step {
                     deployment: *index,
                     order,
+                    only_after,
                 });
                 self.tier = order + 1;
             }

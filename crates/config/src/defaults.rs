@@ -9,10 +9,7 @@ use crate::source::Environment;
 const PROVIDERS: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "openai/gpt-4o"),
     ("ANTHROPIC_API_KEY", "anthropic/claude-sonnet-4-6"),
-    (
-        "AWS_ACCESS_KEY_ID",
-        "bedrock/us.anthropic.claude-sonnet-4-6",
-    ),
+    ("AWS_ACCESS_KEY_ID", "anthropic.claude-sonnet-4-6"),
 ];
 
 /// Any of these says that AWS's own chain will find a credential.
@@ -23,6 +20,14 @@ const AWS: [&str; 5] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 ];
+
+/// The inference profile that a region can call: one of another geography is refused.
+fn profile(region: &str) -> &'static str {
+    ["us-gov", "us", "eu"]
+        .into_iter()
+        .find(|geography| region.starts_with(&format!("{geography}-")))
+        .unwrap_or("global")
+}
 
 pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError> {
     let mut text = String::from("model_list:\n");
@@ -35,18 +40,18 @@ pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError>
             continue;
         }
         found = true;
-        let _ = write!(
-            text,
-            "  - model_name: default\n    litellm_params:\n      model: {model}\n"
-        );
+        text += "  - model_name: default\n    litellm_params:\n";
         if is_bedrock {
             // The SDK finds the credentials; it needs a region to find the endpoint.
             let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
                 .into_iter()
                 .find_map(|name| environment.variable(name))
                 .unwrap_or_else(|| "us-east-1".to_owned());
+            let profile = profile(&region);
+            let _ = writeln!(text, "      model: bedrock/{profile}.{model}");
             let _ = writeln!(text, "      aws_region_name: {region}");
         } else {
+            let _ = writeln!(text, "      model: {model}");
             let _ = writeln!(text, "      api_key: os.environ/{variable}");
         }
     }

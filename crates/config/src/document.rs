@@ -108,7 +108,6 @@ impl<'de> Deserialize<'de> for Node {
             value,
             referenced,
             defined,
-            ..
         } = Spanned::<Value>::deserialize(deserializer)?;
         Ok(Self {
             value,

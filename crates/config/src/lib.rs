@@ -26,29 +26,39 @@
 //! );
 //! ```
 
+mod budgets;
 mod build;
+mod capabilities;
 mod chain;
 mod circuits;
+mod clients;
 mod defaults;
 mod document;
 mod error;
+mod facts;
 mod keys;
 mod live;
 mod mid_stream;
 mod provider;
 mod read;
+mod residency;
 mod schema;
 mod sections;
 mod source;
+mod spending;
+mod store;
 mod view;
 
 use std::path::{Path, PathBuf};
 
 pub use self::build::BuildError;
+pub use self::clients::ClientKey;
 pub use self::error::ConfigError;
 pub use self::live::{Live, LiveFuture};
+pub use self::residency::PolicyView;
 pub use self::schema::{AuditConfig, Config, General};
 pub use self::source::Environment;
+pub use self::spending::BudgetView;
 pub use self::view::{ChainView, StepView};
 
 impl Config {
@@ -95,9 +105,62 @@ impl Config {
         view::chains(self)
     }
 
+    /// The residency rules, and which deployments satisfy each of them today.
+    #[must_use]
+    pub fn policies(&self) -> Vec<PolicyView> {
+        residency::views(self)
+    }
+
+    /// What soon needs an operator's attention, in a line each: compliance marks that end within 30 days, or have.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        residency::expiring(self)
+    }
+
+    /// The keys that clients may show, beside the master key.
+    #[must_use]
+    pub fn keys(&self) -> &[ClientKey] {
+        &self.keys
+    }
+
+    /// Whether any budget holds: then somebody has to say who spends.
+    #[must_use]
+    pub fn has_budgets(&self) -> bool {
+        !self.budgets.is_empty()
+    }
+
+    /// The budgets, in the order of the file, for people.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<BudgetView> {
+        self.budgets.iter().map(BudgetView::of).collect()
+    }
+
+    /// Where their accounts are kept, for people; `None` without budgets.
+    #[must_use]
+    pub fn store(&self) -> Option<String> {
+        self.has_budgets().then(|| self.store.to_string())
+    }
+
+    /// The names that stand for several models, and which answers what, for people.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<String> {
+        self.capabilities.iter().map(ToString::to_string).collect()
+    }
+
+    /// What there is to say of the catalogue that was read, such as a price that had to be rounded up.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
     /// The files that values were read from: when one changes, the configuration has to be loaded again.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
+}
+
+/// A moment, for people.
+fn when(moment: std::time::SystemTime) -> String {
+    jiff::Timestamp::try_from(moment).map_or_else(|_| "never".to_owned(), |at| format!("{at:.0}"))
 }

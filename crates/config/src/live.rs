@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
+use backstop::budget::Balances;
 use backstop::collect::CollectBody;
 use backstop::cooldown::Circuits;
 use backstop::resume::ResumeBody;
-use backstop::{Body, BoxError, Chat, Failure, FailureKind};
+use backstop::{Body, BoxError, Budgets, Chat, Failure, FailureKind};
 use backstop_core::Reach;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, MapOk};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tower::Service;
 
 use crate::build::{self, BuildError, Chain, Stack, State};
+use crate::capabilities::Auto;
 use crate::circuits::DeploymentCircuits;
 use crate::error::nearest;
 use crate::schema::Config;
+use crate::spending;
 
 /// The running stacks of a configuration: a service that answers each chat by the chain of its model.
 ///
@@ -37,14 +40,38 @@ pub struct Live {
 /// Every model's stack.
 pub(crate) struct Table {
     models: HashMap<Arc<str>, (Stack, Vec<DeploymentCircuits>)>,
+    /// Names that stand for several models.
+    capabilities: Vec<Auto>,
     names: Vec<Arc<str>>,
+    budgets: Budgets,
 }
 
 impl Table {
-    pub(crate) fn new(models: HashMap<Arc<str>, (Stack, Vec<DeploymentCircuits>)>) -> Self {
-        let mut names: Vec<_> = models.keys().cloned().collect();
+    pub(crate) fn new(
+        models: HashMap<Arc<str>, (Stack, Vec<DeploymentCircuits>)>,
+        capabilities: &[Auto],
+        budgets: Budgets,
+    ) -> Self {
+        let autos = capabilities.iter().map(|auto| &auto.name);
+        let mut names: Vec<_> = models.keys().chain(autos).cloned().collect();
         names.sort();
-        Self { models, names }
+        Self {
+            models,
+            capabilities: capabilities.to_vec(),
+            names,
+            budgets,
+        }
+    }
+}
+
+impl Table {
+    /// The model whose chain answers.
+    fn resolve<'a>(&'a self, chat: &'a Chat) -> &'a str {
+        let named = |auto: &&Auto| *auto.name == *chat.model();
+        match self.capabilities.iter().find(named) {
+            Some(auto) => auto.choose(chat.needs()),
+            None => chat.model(),
+        }
     }
 }
 
@@ -57,10 +84,25 @@ impl Live {
     pub async fn start(config: &Config) -> Result<Self, BuildError> {
         let state = State::new();
         let table = build::table(config, &state).await?;
+        spending::warm(config);
+        for remark in config.remarks() {
+            tracing::warn!("{remark}");
+        }
         Ok(Self {
             table: Arc::new(ArcSwap::from_pointee(table)),
             state: Arc::new(state),
         })
+    }
+
+    /// Builds what [`start`](Self::start) would, and opens nothing that another process may be using.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn rehearse(config: &Config) -> Result<(), BuildError> {
+        let state = State::rehearsal();
+        build::table(config, &state).await?;
+        Ok(())
     }
 
     /// Swaps the stacks for those of another configuration. On an error the old ones stay.
@@ -78,6 +120,17 @@ impl Live {
     #[must_use]
     pub fn models(&self) -> Vec<Arc<str>> {
         self.table.load().names.clone()
+    }
+
+    /// How the accounts of all budgets stand.
+    pub fn balances(&self) -> Balances {
+        self.table.load().budgets.balances()
+    }
+
+    /// Waits until everything that was spent is on disk, and lets go of the ledger's file. Nothing is admitted under
+    /// a budget after that.
+    pub async fn close(&self) {
+        self.state.ledgers.close().await;
     }
 
     /// Whether any model has a deployment that is not resting.
@@ -115,11 +168,10 @@ impl Service<Request<Chat>> for Live {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Chat>) -> LiveFuture {
-        // The client's, keys among them: nothing below asks for one, and each attempt would copy them all.
-        *request.headers_mut() = HeaderMap::new();
+    fn call(&mut self, request: Request<Chat>) -> LiveFuture {
         let table = self.table.load();
-        match table.models.get(request.body().model()) {
+        let model = table.resolve(request.body());
+        match table.models.get(model) {
             // A chain is always ready, and cheap to clone.
             Some((stack, _)) => Either::Right(stack.clone().call(request).map_ok(erase)),
             None => Either::Left(ready(Err(

@@ -132,7 +132,13 @@ pub(crate) fn read(
             let key = key
                 .or_else(|| variable("ANTHROPIC_API_KEY"))
                 .ok_or_else(|| missing("Anthropic", "ANTHROPIC_API_KEY"))?;
-            Ok(ProviderConfig::Anthropic { key, base })
+            let inference_geo =
+                params.choice("inference_geo", &[("us", "us"), ("global", "global")])?;
+            Ok(ProviderConfig::Anthropic {
+                key,
+                base,
+                inference_geo,
+            })
         }
         Prefix::Bedrock => bedrock(params, base),
     }

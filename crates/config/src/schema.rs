@@ -6,21 +6,38 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use backstop::Budget;
+use backstop::budget::Unpriced;
+use backstop::catalog::Facts;
+use backstop::region::Policies;
 use backstop::resume::ResumeOptions;
 
+use crate::capabilities::Auto;
+use crate::clients::ClientKey;
 use crate::error::Place;
 use crate::mid_stream::MidStream;
+use crate::residency::Declared;
+use crate::store::Store;
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     pub(crate) deployments: Vec<DeploymentConfig>,
+    /// Names that stand for several models.
+    pub(crate) capabilities: Vec<Auto>,
     pub(crate) router: Router,
     /// What belongs to the gateway rather than to its stacks.
     pub general: General,
+    pub(crate) keys: Vec<ClientKey>,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) unpriced: Unpriced,
+    pub(crate) store: Store,
+    pub(crate) remarks: Vec<String>,
     /// Where records go; `None` if they are turned off.
     pub audit: Option<AuditConfig>,
+    /// Where requests may go.
+    pub(crate) policies: Arc<Policies>,
     /// The files that values were read from, to watch.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -34,6 +51,8 @@ pub(crate) struct DeploymentConfig {
     pub(crate) name: Arc<str>,
     pub(crate) provider: ProviderConfig,
     pub(crate) model: Arc<str>,
+    /// What is known of the model.
+    pub(crate) facts: Arc<Facts>,
     pub(crate) order: Option<u32>,
     pub(crate) weight: u32,
     pub(crate) timeout: Option<Duration>,
@@ -42,6 +61,8 @@ pub(crate) struct DeploymentConfig {
     pub(crate) cooldown_time: Option<Duration>,
     /// Whether it is asked for a stream where the caller wants none.
     pub(crate) collect_streams: bool,
+    /// Where it is, and the rule for its whole model.
+    pub(crate) residency: Declared,
     /// What it says about mid-stream failover for its whole model, and where.
     pub(crate) mid_stream: Option<(MidStream, Place)>,
 }
@@ -56,6 +77,7 @@ pub(crate) enum ProviderConfig {
     Anthropic {
         key: SecretString,
         base: Option<String>,
+        inference_geo: Option<&'static str>,
     },
     Bedrock(BedrockConfig),
 }
@@ -82,13 +104,6 @@ impl ProviderConfig {
             Self::Bedrock(_) => "bedrock",
         }
     }
-
-    pub(crate) fn region(&self) -> Option<&str> {
-        match self {
-            Self::Bedrock(bedrock) => Some(&bedrock.region),
-            Self::OpenAi { .. } | Self::Anthropic { .. } => None,
-        }
-    }
 }
 
 /// `router_settings`.
@@ -105,6 +120,10 @@ pub(crate) struct Router {
     pub(crate) auth_error: AuthError,
     pub(crate) fallbacks: Vec<FallbackList>,
     pub(crate) default_fallbacks: Vec<Named>,
+    /// Asked only after a prompt was too long.
+    pub(crate) context_window_fallbacks: Vec<FallbackList>,
+    /// Asked only after a content filter has blocked.
+    pub(crate) content_policy_fallbacks: Vec<FallbackList>,
     pub(crate) cooldown_time: Duration,
     pub(crate) allowed_fails: u32,
     pub(crate) mid_stream: ResumeOptions,
@@ -128,6 +147,8 @@ impl Default for Router {
             auth_error: AuthError::Next,
             fallbacks: Vec::new(),
             default_fallbacks: Vec::new(),
+            context_window_fallbacks: Vec::new(),
+            content_policy_fallbacks: Vec::new(),
             cooldown_time: Duration::from_secs(60),
             allowed_fails: 3,
             // An answer that is not interrupted is what a gateway is for.

@@ -2,31 +2,24 @@
 
 use std::time::Duration;
 
+use crate::budgets::{self, Members};
 use crate::document::{Node, Value};
 use crate::error::ConfigError;
+use crate::facts::{Known, Said};
 use crate::mid_stream;
 use crate::read::{Section, text};
+use crate::residency;
 use crate::schema::{
     AuditConfig, AuthError, Config, DeploymentConfig, FallbackList, General, Named, RetryOn,
     Router, Strategy,
 };
 use crate::source::Environment;
+use crate::{capabilities, clients, store};
 
 const LATER: &str = "is not supported yet";
 
 pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config, ConfigError> {
     let mut top = Section::of(document, "the configuration", environment)?;
-    top.refuse(
-        &[
-            "keys",
-            "budgets",
-            "unpriced_model",
-            "residency",
-            "store",
-            "catalog",
-        ],
-        LATER,
-    )?;
     let mut router = Router::default();
     if let Some(section) = top.section("litellm_settings")? {
         litellm_settings(section, &mut router)?;
@@ -38,6 +31,16 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         .section("general_settings")?
         .map_or_else(|| Ok(General::default()), general_settings)?;
     let audit = audit(&mut top)?;
+    let keys = clients::read(&mut top)?;
+    let budget_list = budgets::take(&mut top)?;
+    let unpriced = budgets::unpriced(&mut top)?;
+    let store = store::read(&mut top)?;
+    let known = Known::read(&mut top)?;
+    let capabilities = capabilities::read(&mut top)?;
+    let rules = top
+        .section("residency")?
+        .map(residency::rules)
+        .transpose()?;
     let models = top.list("model_list")?;
     let place = top.place();
     top.finish()?;
@@ -55,15 +58,38 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
     }
     let mut deployments = Vec::with_capacity(models.len());
     for node in models {
-        let deployment = deployment(node, environment, &deployments)?;
+        let deployment = deployment(node, environment, &deployments, &known)?;
         deployments.push(deployment);
     }
     mid_stream::agree(&deployments)?;
+    let groups: Vec<&str> = deployments
+        .iter()
+        .map(|deployment| &*deployment.group)
+        .collect();
+    for auto in &capabilities {
+        auto.check(&groups)?;
+    }
+    let autos: Vec<&str> = capabilities.iter().map(|auto| &*auto.name).collect();
+    let members = Members {
+        deployments: &deployments,
+        keys: &keys,
+        models: &autos,
+        store: &store,
+    };
+    let budgets = budgets::read(budget_list, environment, &members)?;
+    let policies = residency::policies(rules.unwrap_or_default(), &deployments)?;
     Ok(Config {
         deployments,
+        capabilities,
+        keys,
+        budgets,
+        unpriced,
+        store,
+        remarks: known.remarks(),
         router,
         general,
         audit,
+        policies: policies.into(),
         files: environment.files(),
     })
 }
@@ -72,6 +98,7 @@ fn deployment(
     node: Node,
     environment: &Environment,
     earlier: &[DeploymentConfig],
+    known: &Known,
 ) -> Result<DeploymentConfig, ConfigError> {
     let mut entry = Section::of(node, "model_list", environment)?;
     let (group, group_place) = entry.required_text("model_name")?;
@@ -88,6 +115,7 @@ fn deployment(
     let (name, name_place) = params.required_text("model")?;
     params.refuse(&["rpm", "tpm"], LATER)?;
     let (prefix, model) = crate::provider::split(&name, name_place)?;
+    let called = params.place_of("aws_region_name").unwrap_or(name_place);
     let provider = crate::provider::read(prefix, &mut params)?;
     let order = params.count("order")?;
     let weight = params.count("weight")?.unwrap_or(1);
@@ -95,20 +123,21 @@ fn deployment(
     let stream_timeout = params.positive_seconds("stream_timeout")?;
     let collect_streams = params.flag("collect_streams")?.unwrap_or(false);
     let mid_stream = mid_stream::read(&mut params)?;
+    let mut said = Said::default();
+    said.prices(&mut params)?;
     params.finish()?;
 
     let (mut id, mut allowed_fails, mut cooldown_time) = (None, None, None);
     if let Some(info) = &mut info {
         id = info.text("id")?;
-        info.refuse(
-            &["max_input_tokens", "region", "compliance", "residency"],
-            LATER,
-        )?;
+        said.info(info)?;
         allowed_fails = info.count("allowed_fails")?;
         cooldown_time = info.seconds("cooldown_time")?;
     }
+    let residency = residency::declared(&provider, &model, called, info.as_mut())?;
     info.map(Section::finish).transpose()?;
 
+    let facts = said.over(known.find(provider.name(), &model))?;
     let taken = |id: &str| earlier.iter().any(|deployment| &*deployment.id == id);
     let id = match id {
         Some((id, place)) if taken(&id) => {
@@ -128,6 +157,7 @@ fn deployment(
         group: group.into(),
         id: id.into(),
         model: model.into(),
+        facts: facts.into(),
         name: name.into(),
         provider,
         order,
@@ -137,15 +167,12 @@ fn deployment(
         allowed_fails,
         cooldown_time,
         collect_streams,
+        residency,
         mid_stream,
     })
 }
 
 fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
-    section.refuse(
-        &["context_window_fallbacks", "content_policy_fallbacks"],
-        LATER,
-    )?;
     if let Some((word, place)) = section.text("routing_strategy")? {
         router.strategy = match word.replace('-', "_").as_str() {
             "in_order" => Strategy::InOrder,
@@ -223,10 +250,6 @@ enum Kind {
 
 /// What LiteLLM reads of its own section and Backstop has under `router_settings`.
 fn litellm_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
-    section.refuse(
-        &["context_window_fallbacks", "content_policy_fallbacks"],
-        LATER,
-    )?;
     set(&mut router.num_retries, section.count("num_retries")?);
     set(
         &mut router.timeout,
@@ -242,39 +265,61 @@ fn litellm_settings(mut section: Section<'_>, router: &mut Router) -> Result<(),
 
 fn fallbacks(section: &mut Section<'_>, router: &mut Router) -> Result<(), ConfigError> {
     let environment = section.environment();
-    if let Some(node) = section.take("fallbacks") {
-        let (entries, place) = match node.value {
-            // LiteLLM writes a list of mappings with one key each; a single mapping says the same.
-            Value::List(list) => (list, node.place),
-            Value::Map(_) => (vec![node.clone()], node.place),
-            other => {
-                let message = format!(
-                    "`fallbacks` must be a list of mappings, but is {}",
-                    other.kind()
-                );
-                return Err(ConfigError::at(node.place, message));
-            }
-        };
-        for entry in entries {
-            let Value::Map(lists) = entry.value else {
-                let message =
-                    "each of `fallbacks` must be a mapping from a name to a list of names";
-                return Err(ConfigError::at(place, message));
-            };
-            for (key, list) in lists {
-                let then = names(list, "fallbacks", environment)?;
-                router.fallbacks.push(FallbackList {
-                    of: Named {
-                        name: key.name,
-                        place: key.place,
-                    },
-                    then,
-                });
-            }
-        }
-    }
+    lists("fallbacks", section, &mut router.fallbacks)?;
+    lists(
+        "context_window_fallbacks",
+        section,
+        &mut router.context_window_fallbacks,
+    )?;
+    lists(
+        "content_policy_fallbacks",
+        section,
+        &mut router.content_policy_fallbacks,
+    )?;
     if let Some(node) = section.take("default_fallbacks") {
         router.default_fallbacks = names(node, "default_fallbacks", environment)?;
+    }
+    Ok(())
+}
+
+/// Lists of names to go on with, each for a name.
+fn lists(
+    name: &'static str,
+    section: &mut Section<'_>,
+    lists: &mut Vec<FallbackList>,
+) -> Result<(), ConfigError> {
+    let environment = section.environment();
+    let Some(node) = section.take(name) else {
+        return Ok(());
+    };
+    let (entries, place) = match node.value {
+        // LiteLLM writes a list of mappings with one key each; a single mapping says the same.
+        Value::List(list) => (list, node.place),
+        Value::Map(_) => (vec![node.clone()], node.place),
+        other => {
+            let message = format!(
+                "`{name}` must be a list of mappings, but is {}",
+                other.kind()
+            );
+            return Err(ConfigError::at(node.place, message));
+        }
+    };
+    for entry in entries {
+        let Value::Map(entries) = entry.value else {
+            let message =
+                format!("each of `{name}` must be a mapping from a name to a list of names");
+            return Err(ConfigError::at(place, message));
+        };
+        for (key, list) in entries {
+            let then = names(list, name, environment)?;
+            lists.push(FallbackList {
+                of: Named {
+                    name: key.name,
+                    place: key.place,
+                },
+                then,
+            });
+        }
     }
     Ok(())
 }

@@ -102,16 +102,14 @@ impl Log {
                     );
                 }
             }
-            Event::Exceeded { leg, .. } => {
-                if self.is_news(leg) {
-                    tracing::warn!(
-                        budget = leg.budget().name(),
-                        id = &**leg.id(),
-                        limit = amount(leg.budget().currency(), leg.budget().limit()),
-                        mode = leg.budget().mode().as_str(),
-                        "budget exceeded: requests go on"
-                    );
-                }
+            Event::Exceeded { leg, .. } if self.is_news(leg) => {
+                tracing::warn!(
+                    budget = leg.budget().name(),
+                    id = &**leg.id(),
+                    limit = amount(leg.budget().currency(), leg.budget().limit()),
+                    mode = leg.budget().mode().as_str(),
+                    "budget exceeded: requests go on"
+                );
             }
             Event::Unavailable {
                 deployment,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstop::catalog::Rates;
+
 use crate::chain::{self, Chain};
 use crate::schema::{Config, Strategy};
 
@@ -41,6 +43,12 @@ pub struct StepView {
     pub timeout: Duration,
     /// Whether it is asked for a stream where the caller wants none.
     pub collects: bool,
+    /// The most tokens that a prompt may have there, where that is known.
+    pub window: Option<u64>,
+    /// What it costs, where that is known.
+    pub price: Option<Rates>,
+    /// After which failure alone it is asked: `context window` or `content policy`.
+    pub only_after: Option<&'static str>,
 }
 
 pub(crate) fn chains(config: &Config) -> Vec<ChainView> {
@@ -64,9 +72,19 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
                 id: Arc::clone(&deployment.id),
                 provider: deployment.provider.name(),
                 model: Arc::clone(&deployment.model),
-                region: deployment.provider.region().map(str::to_owned),
+                region: deployment
+                    .deployment()
+                    .region()
+                    .map(|region| region.to_string()),
                 timeout: deployment.timeout.unwrap_or(router.timeout),
                 collects: deployment.collect_streams,
+                window: deployment.facts.window(),
+                price: deployment.facts.price().map(|price| *price.rates(0)),
+                only_after: match step.only_after {
+                    [] => None,
+                    chain::BLOCKED => Some("content policy"),
+                    _ => Some("context window"),
+                },
             }
         })
         .collect();
@@ -109,7 +127,7 @@ impl fmt::Display for ChainView {
             } else {
                 ""
             };
-            writeln!(
+            write!(
                 f,
                 "  {:>2}. {:width$}  {:9}  {}  region {region}  timeout {:?}{collects}",
                 step.order + 1,
@@ -118,6 +136,23 @@ impl fmt::Display for ChainView {
                 step.model,
                 step.timeout,
             )?;
+            match step.window {
+                Some(window) => write!(f, "  window {window}")?,
+                None => f.write_str("  window -")?,
+            }
+            match &step.price {
+                Some(rates) => write!(
+                    f,
+                    "  ${} in, ${} out a million",
+                    rates.input(),
+                    rates.output()
+                )?,
+                None => f.write_str("  price -")?,
+            }
+            match step.only_after {
+                Some(failure) => writeln!(f, "  only after: {failure}")?,
+                None => writeln!(f)?,
+            }
         }
         write!(f, "  worst case {:?}", self.worst_case)?;
         if self.worst_case > self.deadline {

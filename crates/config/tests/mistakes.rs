@@ -44,8 +44,8 @@ fn in_a_whole_file() {
             "b.yaml:1:1: unknown key `model_lits` in `the configuration`; did you mean `model_list`?",
         ),
         (
-            "keys: []\n",
-            "b.yaml:1:1: `keys` in `the configuration` is not supported yet; remove the key",
+            "admin: {}\n",
+            "b.yaml:1:1: unknown key `admin` in `the configuration`",
         ),
     ] {
         assert_eq!(error(text), expected, "{text}");

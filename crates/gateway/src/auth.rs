@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use backstop_config::ClientKey;
 use backstop_core::{Outcome, Trail};
 use backstop_edge::Rejection;
 use bytes::Bytes;
@@ -16,38 +17,44 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tower::{Layer, Service};
 
-/// How records call the one key that there is.
-const MASTER: &str = "master";
+use crate::client::{Client, MASTER};
 
 /// The headers that clients of OpenAI, Azure and Anthropic put their keys in.
 const BARE: [&str; 2] = ["api-key", "x-api-key"];
 
-/// Who may ask: whoever shows the master key, or everybody where none is configured.
+/// Who may ask: whoever shows one of the keys, or everybody where none is configured.
 #[derive(Clone)]
-pub(crate) struct ClientKeys {
-    master: Option<Arc<SecretString>>,
+pub(crate) struct ClientKeys(Arc<Known>);
+
+struct Known {
+    master: Option<SecretString>,
+    keys: Vec<Arc<ClientKey>>,
 }
 
 impl ClientKeys {
-    pub(crate) fn new(master: Option<SecretString>) -> Self {
-        Self {
-            master: master.map(Arc::new),
-        }
+    pub(crate) fn new(master: Option<SecretString>, keys: &[ClientKey]) -> Self {
+        let keys = keys.iter().cloned().map(Arc::new).collect();
+        Self(Arc::new(Known { master, keys }))
     }
 
-    /// Whether a request shows a key that is known; the trail learns whose.
-    pub(crate) fn admit(&self, headers: &HeaderMap, trail: &Trail) -> Result<(), Rejection> {
-        let Some(master) = &self.master else {
-            return Ok(());
-        };
-        let master = master.expose_secret().as_bytes();
+    /// Who it is that asks, by the key that the request shows; the trail learns whose.
+    pub(crate) fn admit(&self, headers: &HeaderMap, trail: &Trail) -> Result<Client, Rejection> {
+        if !self.is_needed() {
+            return Ok(Client::Anyone);
+        }
         let mut any = false;
         for shown in shown(headers) {
             any = true;
-            // In the same time wherever they differ: the answer's delay says nothing about the key.
-            if shown.ct_eq(master).into() {
-                trail.asked_by(MASTER);
-                return Ok(());
+            match self.0.whose(shown) {
+                Some(Client::Key(key)) => {
+                    trail.asked_by(Arc::clone(&key.id));
+                    return Ok(Client::Key(key));
+                }
+                Some(client) => {
+                    trail.asked_by(MASTER);
+                    return Ok(client);
+                }
+                None => {}
             }
         }
         let message = if any {
@@ -61,6 +68,46 @@ impl ClientKeys {
             message,
             Outcome::RejectedAuth,
         ))
+    }
+
+    /// Whether nobody is admitted without a key.
+    fn is_needed(&self) -> bool {
+        self.0.master.is_some() || !self.0.keys.is_empty()
+    }
+
+    /// As [`admit`](Self::admit), for what concerns all clients: only the master key will do.
+    pub(crate) fn admit_operator(
+        &self,
+        headers: &HeaderMap,
+        trail: &Trail,
+    ) -> Result<(), Rejection> {
+        if self.admit(headers, trail)?.is_operator() {
+            return Ok(());
+        }
+        Err(Rejection::new(
+            StatusCode::FORBIDDEN,
+            "master_key_needed",
+            "this is for whoever has the master key",
+            Outcome::RejectedAuth,
+        ))
+    }
+}
+
+impl Known {
+    /// Compares with every key, and with each in the same time wherever they differ: the answer's delay says nothing
+    /// about any of them.
+    fn whose(&self, shown: &[u8]) -> Option<Client> {
+        let is = |key: &SecretString| bool::from(shown.ct_eq(key.expose_secret().as_bytes()));
+        let mut whose = None;
+        for key in &self.keys {
+            if is(&key.key) {
+                whose = Some(Client::Key(Arc::clone(key)));
+            }
+        }
+        if self.master.as_ref().is_some_and(is) {
+            whose = Some(Client::Master);
+        }
+        whose
     }
 }
 
@@ -94,7 +141,7 @@ fn shown(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 impl fmt::Debug for ClientKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientKeys")
-            .field("needed", &self.master.is_some())
+            .field("needed", &self.is_needed())
             .finish()
     }
 }
@@ -138,11 +185,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let trail = Trail::of_or_start(request.extensions_mut());
         match self.keys.admit(request.headers(), &trail) {
-            Ok(()) => Either::Right(
-                self.inner
-                    .call(request)
-                    .map_ok(|response| response.map(EitherBody::Left)),
-            ),
+            Ok(client) => {
+                request.extensions_mut().insert(client);
+                let answer = self.inner.call(request);
+                Either::Right(answer.map_ok(|response| response.map(EitherBody::Left)))
+            }
             Err(rejection) => {
                 let response = refused(rejection, &trail).map(EitherBody::Right);
                 Either::Left(ready(Ok(response)))
@@ -156,13 +203,14 @@ mod tests {
     use super::*;
 
     fn admits(master: Option<&str>, headers: &[(&'static str, &str)]) -> Result<(), StatusCode> {
-        let keys = ClientKeys::new(master.map(SecretString::from));
+        let keys = ClientKeys::new(master.map(SecretString::from), &[]);
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
         let trail = Trail::start();
         keys.admit(&headers, &trail)
+            .map(drop)
             .map_err(|rejection| refused(rejection, &trail).status())
     }
 
@@ -214,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let keys = ClientKeys::new(Some("sk-secret".into()));
+        let keys = ClientKeys::new(Some("sk-secret".into()), &[]);
         assert!(!format!("{keys:?}").contains("sk-secret"));
     }
 }

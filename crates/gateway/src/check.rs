@@ -10,10 +10,23 @@ use crate::source::Source;
 pub(crate) async fn run(options: Check) -> Result<(), BoxError> {
     let (_, config) = Source::open(options.config)?;
     // What `serve` would build; nothing is sent to anybody.
-    Live::start(&config).await?;
+    Live::rehearse(&config).await?;
     let chains = config.chains();
     for chain in &chains {
         announce(format_args!("{chain}\n"));
+    }
+    for auto in config.capabilities() {
+        announce(format_args!("{auto}\n"));
+    }
+    if let Some(store) = config.store() {
+        announce(format_args!("budgets, accounts in {store}"));
+        for budget in config.budgets() {
+            announce(format_args!("{budget}"));
+        }
+        announce(format_args!(""));
+    }
+    for remark in config.remarks() {
+        announce(format_args!("note: {remark}"));
     }
     let models = chains.len();
     announce(format_args!(

@@ -10,6 +10,7 @@ use backstop_config::{AuditConfig, Config, Live};
 use backstop_core::{BoxError, wall};
 
 use crate::auth::ClientKeys;
+use crate::client::EntitleLayer;
 use crate::stack::ChatRoute;
 
 /// A running gateway, shared by its connections.
@@ -48,11 +49,17 @@ impl Exposure {
     /// Refuses to serve other machines without a key.
     fn allows(self, config: &Config) -> Result<(), BoxError> {
         match self.public {
-            Some(public) if !self.insecure && config.general.master_key.is_none() => Err(format!(
-                "{public} can be reached by other machines, and no client needs a key: set \
+            Some(public)
+                if !self.insecure
+                    && config.general.master_key.is_none()
+                    && config.keys().is_empty() =>
+            {
+                Err(format!(
+                    "{public} can be reached by other machines, and no client needs a key: set \
                  general_settings.master_key, listen on 127.0.0.1, or say --insecure-no-auth"
-            )
-            .into()),
+                )
+                .into())
+            }
             _ => Ok(()),
         }
     }
@@ -124,10 +131,13 @@ impl Gateway {
 
 impl Front {
     fn new(config: &Config, live: &Live, audit: Option<&Records>) -> Self {
-        let keys = ClientKeys::new(config.general.master_key.clone());
+        let keys = ClientKeys::new(config.general.master_key.clone(), config.keys());
+        let entitle = EntitleLayer {
+            has_budgets: config.has_budgets(),
+        };
         let sink = audit.map(|records| records.sink.clone());
         Self {
-            chat: ChatRoute::new(&config.general, &keys, live.clone(), sink),
+            chat: ChatRoute::new(&config.general, &keys, entitle, live.clone(), sink),
             keys,
         }
     }

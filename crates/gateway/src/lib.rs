@@ -10,9 +10,11 @@
 //! It is one assembly of Backstop's layers; everything that decides about a request is in them. What is here is
 //! what a server needs around them: listening, client keys, reloading, and an end that loses nothing.
 
+mod accounts;
 mod auth;
 mod check;
 mod cli;
+mod client;
 mod connection;
 mod demo;
 mod gateway;

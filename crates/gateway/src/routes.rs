@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::gateway::Gateway;
 use crate::stack::ResponseBody;
 use crate::upload::Upload;
-use crate::{auth, models};
+use crate::{accounts, auth, models};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-backstop-request-id");
 
@@ -29,6 +29,7 @@ impl Gateway {
             "/health/liveness" => health(Ok(())),
             "/health/readiness" => health(self.readiness()),
             "/v1/models" | "/models" => self.models(&request, &trail, None),
+            "/budgets" => self.budgets(&request, &trail).await,
             _ => {
                 let name = path
                     .strip_prefix("/v1/models/")
@@ -55,16 +56,40 @@ impl Gateway {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return only_read(trail);
         }
-        if let Err(rejection) = self.front().keys.admit(request.headers(), trail) {
-            return auth::refused(rejection, trail);
-        }
-        let (names, created) = (self.live().models(), self.started());
+        let client = match self.front().keys.admit(request.headers(), trail) {
+            Ok(client) => client,
+            Err(rejection) => return auth::refused(rejection, trail),
+        };
+        let (mut names, created) = (self.live().models(), self.started());
+        names.retain(|name| client.may_use(name));
         match name {
             None => answer(StatusCode::OK, models::list(&names, created)),
             Some(name) => match models::one(&names, name, created) {
                 Ok(model) => answer(StatusCode::OK, model),
                 Err(rejection) => rejection.respond(trail).map(Full::new),
             },
+        }
+    }
+
+    /// How the accounts of all budgets stand, for whoever has the master key.
+    async fn budgets(&self, request: &Request<Incoming>, trail: &Trail) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return only_read(trail);
+        }
+        let admitted = self.front().keys.admit_operator(request.headers(), trail);
+        if let Err(rejection) = admitted {
+            return auth::refused(rejection, trail);
+        }
+        match self.live().balances().await {
+            Ok(balances) => answer(StatusCode::OK, accounts::list(&balances)),
+            Err(unavailable) => Rejection::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ledger_unavailable",
+                unavailable.to_string(),
+                Outcome::UpstreamError,
+            )
+            .respond(trail)
+            .map(Full::new),
         }
     }
 }
@@ -80,7 +105,7 @@ fn health(state: Result<(), &'static str>) -> Response<Full<Bytes>> {
 }
 
 fn only_read(trail: &Trail) -> Response<Full<Bytes>> {
-    let message = "models are asked for with GET";
+    let message = "this is asked for with GET";
     let rejection = Rejection::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",

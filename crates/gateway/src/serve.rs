@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backstop_core::BoxError;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::cli::Serve;
 use crate::gateway::{Exposure, Gateway};
@@ -15,6 +16,8 @@ use crate::{announce, logging, watch};
 
 /// How long the records of requests that were cut off may take.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
+/// How long the ledger may take to write the last of what was spent.
+const LAST_SETTLEMENTS: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: Serve) -> Result<(), BoxError> {
     let (source, config) = Source::open(options.config)?;
@@ -44,6 +47,13 @@ pub(crate) async fn run(options: Serve) -> Result<(), BoxError> {
     connections.finish(grace, signals.next()).await;
     if let Some(records) = gateway.records() {
         records.shutdown(LAST_RECORDS).await?;
+    }
+    // What could not be written by then is settled at the next start, as what a dead process leaves.
+    if timeout(LAST_SETTLEMENTS, gateway.live().close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the ledger could not be written to the end");
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The services that a chat request passes, outermost first: record, client key, OpenAI's format, chains.
+//! The services that a chat request passes, outermost first: record, client key, OpenAI's format, what the key allows,
+//! chains.
 
 use backstop_audit::{
     Audit, AuditBody, AuditLayer, AuditUnavailable, JsonLines, JsonLinesSlot, Respond,
@@ -13,9 +14,10 @@ use hyper::body::Incoming;
 use tower::{Layer, ServiceExt};
 
 use crate::auth::{Authenticate, ClientKeys, MaybeRefused};
+use crate::client::{Entitle, EntitleLayer};
 use crate::upload::Upload;
 
-type Unrecorded = Authenticate<Edge<Live>>;
+type Unrecorded = Authenticate<Edge<Entitle<Live>>>;
 type Recorded = Audit<Unrecorded, JsonLines, Respond<fn(AuditUnavailable) -> Response<ChatBody>>>;
 
 /// What the chat route answers with, before it is recorded.
@@ -35,6 +37,7 @@ impl ChatRoute {
     pub(crate) fn new(
         general: &General,
         keys: &ClientKeys,
+        entitle: EntitleLayer,
         live: Live,
         audit: Option<JsonLines>,
     ) -> Self {
@@ -42,7 +45,7 @@ impl ChatRoute {
             .body_limit(general.max_request_bytes)
             .expose_attempts(general.expose_attempts)
             .expose_served_by(general.expose_served_by);
-        let service = keys.layer(edge.layer(live));
+        let service = keys.layer(edge.layer(entitle.layer(live)));
         match audit {
             Some(records) => {
                 let respond: fn(AuditUnavailable) -> Response<ChatBody> = unavailable;

@@ -82,7 +82,12 @@ impl Member {
     }
 
     pub(crate) fn region(&self) -> Option<&'static str> {
-        (self.provider == "bedrock").then_some("us-east-1")
+        match self.provider {
+            "bedrock" => Some("us-east-1"),
+            // Nothing keeps it anywhere.
+            "anthropic" => Some("global"),
+            _ => None,
+        }
     }
 
     /// How often it was called, by the simulator's own account.

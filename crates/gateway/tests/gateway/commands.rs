@@ -76,7 +76,7 @@ async fn check_prints_each_chain_and_no_secret() {
         "smart",
         "primary",
         "timeout 20s",
-        "us-east-1",
+        "region us  ",
         "other",
         "worst case",
         "ok: 2 models",

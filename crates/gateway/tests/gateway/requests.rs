@@ -117,8 +117,10 @@ async fn the_limit_of_a_body_can_be_set() {
     );
     let gateway = Gateway::start(&sim, &text).await;
     let sized = |bytes: usize| -> Request<Bytes> {
-        let text = "x".repeat(bytes);
-        post(json!({"model": "smart", "messages": [{"role": "user", "content": text}]}).to_string())
+        // Not a prompt, which would not fit into the model's window.
+        let padding = "x".repeat(bytes);
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        post(json!({"model": "smart", "messages": messages, "padding": padding}).to_string())
     };
     assert_eq!(
         gateway.send(sized((1 << 20) - 200)).await.status,

@@ -1,0 +1,91 @@
+//! The layers that hold requests to the rules: one pair for each deployment, one at the top of each model's stack.
+
+use std::sync::Arc;
+
+use backstop::region::{
+    Classify, ClassifyLayer, Event, PersonalData, Place, Policies, RegionLayer, Regional,
+    ResidencyPolicy, ResidencyPolicyLayer, Sealed,
+};
+use backstop::{Chat, ChatService, Deployment, IntoTarget, Target};
+use bytes::Bytes;
+use http::Request;
+use tower::util::Either;
+use tower::{Layer, ServiceBuilder};
+
+/// A deployment of a chain. There is no other way to make one than around a provider that is sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedTarget(Target<ChatService>);
+
+impl SealedTarget {
+    /// `layers` around `provider`, between the two gates of the deployment, which is at `place`.
+    ///
+    /// The policies decide about every request before, so one for which nothing was decided is refused.
+    pub(crate) fn new<L, P>(
+        deployment: Deployment,
+        place: Place,
+        layers: &ServiceBuilder<L>,
+        provider: P,
+    ) -> Self
+    where
+        L: Layer<Sealed<P>>,
+        Regional<L::Service>: IntoTarget,
+    {
+        let deployment = Arc::new(deployment);
+        let region = RegionLayer::new(Arc::clone(&deployment), place)
+            .required()
+            .observe(log);
+        let stack = layers.service(region.seal().layer(provider));
+        Self(region.layer(stack).into_target(deployment))
+    }
+
+    /// The deployment at this place of a chain.
+    pub(crate) fn with_order(&self, order: u32) -> Target<ChatService> {
+        self.0.clone().with_order(order)
+    }
+}
+
+/// Takes the text that a classifier looks at from a request.
+type Read = fn(&Request<Chat>) -> Bytes;
+
+/// A model's stack, for which is decided where each request may go.
+pub(crate) type Governed<S> =
+    Either<Classify<ResidencyPolicy<S>, PersonalData<Read>>, ResidencyPolicy<S>>;
+
+/// Decides for `stack`. The text is looked at only if some rule asks for classes of data.
+pub(crate) fn governed<S>(policies: &Arc<Policies>, stack: S) -> Governed<S> {
+    let governed = ResidencyPolicyLayer::new(Arc::clone(policies)).layer(stack);
+    if !policies.reads_classes() {
+        return Either::Right(governed);
+    }
+    let read: Read = |request| request.body().payload().clone();
+    Either::Left(ClassifyLayer::new(PersonalData::reading(read)).layer(governed))
+}
+
+fn log(event: &Event<'_>) {
+    match event {
+        // The record says so too.
+        Event::Refused {
+            deployment,
+            refusal,
+        } => {
+            tracing::debug!(deployment = %deployment.id(), %refusal, "a rule keeps a request away")
+        }
+        Event::Undecided { deployment } => tracing::error!(
+            deployment = %deployment.id(),
+            "a request for which no residency was decided was refused"
+        ),
+        Event::Unpermitted { deployment } => tracing::error!(
+            deployment = %deployment.id(),
+            "a request without a permit was stopped before it was sent"
+        ),
+        Event::Misplaced {
+            deployment,
+            reported,
+        } => tracing::error!(
+            deployment = %deployment.id(),
+            %reported,
+            "the provider ran a request outside of where the deployment is said to be"
+        ),
+        _ => {}
+    }
+}
