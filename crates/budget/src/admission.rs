@@ -267,7 +267,7 @@ where
             unavailable,
         });
         let mut failure =
-            Failure::ineligible(Ineligible::Saturated).with_detail(unavailable.to_string());
+            Failure::ineligible(Ineligible::Ledger).with_detail(unavailable.to_string());
         if let Some(after) = unavailable.retry_after() {
             failure = failure.with_retry_after(after);
         }

@@ -96,7 +96,7 @@
 //! # Errors
 //!
 //! The inner service's, [`OverBudget`], or a plain [`Failure`](backstop_core::Failure): `Ineligible(Budget)` for a call
-//! that cannot be bounded or has no price, `Ineligible(Saturated)` where the ledger is not available.
+//! that cannot be bounded or has no price, `Ineligible(Ledger)` where the ledger is not available.
 //!
 //! # Cancellation
 //!

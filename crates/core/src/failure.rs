@@ -110,6 +110,8 @@ pub enum Ineligible {
     Window,
     /// Its concurrency or rate limit is used up.
     Saturated,
+    /// Whether a spend ceiling would be broken cannot be told: the ledger is not available.
+    Ledger,
 }
 
 impl Ineligible {
@@ -123,6 +125,7 @@ impl Ineligible {
             Self::Capability => "capability",
             Self::Window => "window",
             Self::Saturated => "saturated",
+            Self::Ledger => "ledger",
         }
     }
 
@@ -134,6 +137,7 @@ impl Ineligible {
             Self::Capability => "not capable of this request",
             Self::Window => "context window too small for this request",
             Self::Saturated => "saturated",
+            Self::Ledger => "ledger not available",
         }
     }
 }

@@ -171,7 +171,9 @@ impl Rejection {
         match self.retry_after {
             Some(after) => {
                 // Whole seconds, rounded up: asking earlier would be in vain.
-                let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+                let seconds = after
+                    .as_secs()
+                    .saturating_add(u64::from(after.subsec_nanos() > 0));
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
                 headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis(after)));
             }

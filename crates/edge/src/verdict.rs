@@ -1,10 +1,10 @@
 //! What an error of a stack amounts to for the caller: the table of statuses and codes.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backstop_chat::{InvalidChat, ProviderError};
-use backstop_core::{Exhausted, FailureKind, Ineligible, Outcome, Reach, failure_of};
+use backstop_core::{Exhausted, FailureKind, Ineligible, Outcome, Reach, failure_of, wall};
 use http::StatusCode;
 
 use crate::error::{Rejection, millis};
@@ -24,7 +24,11 @@ fn of_plan(exhausted: &Exhausted) -> Rejection {
     let verdict = exhausted.verdict();
     let rejection = match verdict.kind() {
         FailureKind::Ineligible(
-            Ineligible::Budget | Ineligible::Region | Ineligible::Window | Ineligible::Capability,
+            Ineligible::Budget
+            | Ineligible::Ledger
+            | Ineligible::Region
+            | Ineligible::Window
+            | Ineligible::Capability,
         )
         | FailureKind::ContextWindow
         | FailureKind::ContentFilter
@@ -132,6 +136,11 @@ fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
             "upstream_overloaded",
             "the deployment takes no more requests now",
         ),
+        FailureKind::Ineligible(Ineligible::Ledger) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ledger_unavailable",
+            "it cannot be told now whether a spend ceiling leaves room for this request",
+        ),
         FailureKind::RateLimit => (
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limit_exceeded",
@@ -193,7 +202,24 @@ fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
         ),
         _ => (BAD_REQUEST, "invalid_request", "the request is wrong"),
     };
-    Rejection::new(status, code, message, Outcome::of(kind)).retry_after(retry_after)
+    let rejection = Rejection::new(status, code, message, Outcome::of(kind));
+    let rejection = match retry_after.and_then(moment) {
+        Some(moment) if kind == FailureKind::Ineligible(Ineligible::Budget) => {
+            rejection.explain(&format!("there may be room again from {moment}"))
+        }
+        _ => rejection,
+    };
+    rejection.retry_after(retry_after)
+}
+
+/// When that is, in whole seconds, not too early; `None` in the years that nobody plans for.
+fn moment(after: Duration) -> Option<String> {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    const ALMOST_A_SECOND: Duration = Duration::from_nanos(999_999_999);
+    let then = (after < CENTURY).then(|| wall::now() + after + ALMOST_A_SECOND)?;
+    // The clock may be set to before 1970, for which there is no such date.
+    then.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(httpdate::fmt_http_date(then))
 }
 
 fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {

@@ -226,6 +226,12 @@ async fn every_error_has_its_status_and_code() {
         ),
         (ineligible(Ineligible::Budget), 402, "budget_exceeded", None),
         (
+            ineligible(Ineligible::Ledger),
+            503,
+            "ledger_unavailable",
+            None,
+        ),
+        (
             ineligible(Ineligible::Region),
             403,
             "no_compliant_deployment",
@@ -468,6 +474,33 @@ async fn a_body_in_pieces_is_put_together() {
         serde_json::from_slice(&body.collect().await.expect("infallible").to_bytes())
             .expect("JSON");
     assert_eq!(answer["choices"][0]["message"]["content"], text);
+}
+
+#[tokio::test]
+async fn a_spent_ceiling_says_when_there_may_be_room() {
+    let told = async |after: Option<Duration>| {
+        let refuse = move |_| {
+            let failure = Failure::ineligible(Ineligible::Budget);
+            Err(exhausted(match after {
+                Some(after) => failure.with_retry_after(after),
+                None => failure,
+            }))
+        };
+        let (head, body) = ask(EdgeLayer::openai(), asks(false), refuse).await;
+        assert_eq!(head.status(), 402);
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let message = body["error"]["message"].as_str().expect("text").to_owned();
+        (head.headers().get("retry-after").cloned(), message)
+    };
+    let general = "a spend ceiling leaves no deployment for this request";
+    assert_eq!(told(None).await, (None, general.to_owned()));
+    let (seconds, message) = told(Some(Duration::from_secs(86_400))).await;
+    assert_eq!(seconds.expect("a hint"), "86400");
+    let begins = format!("{general}: there may be room again from ");
+    let moment = message.strip_prefix(&begins).expect("a moment");
+    assert!(moment.ends_with(" GMT"), "{message}");
+    let (_, message) = told(Some(Duration::MAX)).await;
+    assert_eq!(message, general);
 }
 
 #[tokio::test]

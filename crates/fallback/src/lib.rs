@@ -53,7 +53,7 @@
 //!   capability) do not count. Both are the provider's own verdict on the request.
 //! - Otherwise [`Exhausted`](backstop_core::Exhausted), with every error in order and one verdict: the deadline;
 //!   else overload, if any target was asked or is resting (but the context window, if that is all they
-//!   complained about); else budget, window, capability; and region only if every target was refused for it.
+//!   complained about, and the ledger, if that is what all of them wait for); else budget, window, capability; and region only if every target was refused for it.
 //!
 //! # The last resort
 //!

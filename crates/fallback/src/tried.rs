@@ -52,17 +52,16 @@ pub(crate) fn resting(tried: &[Tried]) -> Vec<usize> {
 
 /// What it amounts to when these, and no others, had their turn.
 pub(crate) fn verdict(tried: &[Tried]) -> FailureKind {
-    use Ineligible::{Budget, Capability, Region, Window};
+    use Ineligible::{Budget, Capability, Ledger, Region, Window};
     let any = |kind: FailureKind| tried.iter().any(|tried| tried.failure.kind() == kind);
-    let mut eligible = tried.iter().filter(|tried| !tried.is_barred()).peekable();
+    let eligible: Vec<_> = tried.iter().filter(|tried| !tried.is_barred()).collect();
     if any(FailureKind::Deadline) {
         FailureKind::Deadline
-    } else if eligible.peek().is_some() {
-        if eligible.all(|tried| tried.failure.kind() == FailureKind::ContextWindow) {
-            FailureKind::ContextWindow
-        } else {
-            FailureKind::Overloaded
-        }
+    } else if !eligible.is_empty() {
+        [FailureKind::ContextWindow, FailureKind::Ineligible(Ledger)]
+            .into_iter()
+            .find(|&kind| eligible.iter().all(|tried| tried.failure.kind() == kind))
+            .unwrap_or(FailureKind::Overloaded)
     } else {
         [Budget, Window, Capability]
             .map(FailureKind::Ineligible)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use backstop_core::FailureKind::{
     Auth, ContentFilter, ContextWindow, Deadline, Network, Overloaded, QuotaExhausted, RateLimit,
 };
-use backstop_core::Ineligible::{Budget, Capability, Cooling, Region, Saturated, Window};
+use backstop_core::Ineligible::{Budget, Capability, Cooling, Ledger, Region, Saturated, Window};
 use tokio::time;
 
 use super::*;
@@ -26,6 +26,11 @@ async fn a_mixture_has_one_verdict() {
         (&[Network], Overloaded),
         (&[no(Cooling)], Overloaded),
         (&[no(Saturated)], Overloaded),
+        (&[no(Ledger)], no(Ledger)),
+        (&[no(Ledger), no(Budget), no(Region)], no(Ledger)),
+        (&[no(Ledger), Network], Overloaded),
+        (&[no(Ledger), no(Cooling)], Overloaded),
+        (&[no(Ledger), ContextWindow], Overloaded),
         (&[ContextWindow], ContextWindow),
         (&[ContextWindow, no(Window)], ContextWindow),
         (&[ContextWindow, no(Budget), no(Region)], ContextWindow),

@@ -93,7 +93,7 @@ impl Reading {
 
     fn is_barred(failure: &Failure) -> bool {
         matches!(failure.kind(), FailureKind::Ineligible(why)
-            if why != Ineligible::Cooling && why != Ineligible::Saturated)
+            if !matches!(why, Ineligible::Cooling | Ineligible::Saturated | Ineligible::Ledger))
     }
 
     /// Asks one; `Some` if that ends it.
@@ -242,11 +242,12 @@ impl Reading {
                 .any(|(_, failure)| failure.kind() == kind)
         };
         let verdict = if !eligible.is_empty() {
-            let windows_only = eligible
-                .iter()
-                .all(|(_, failure)| failure.kind() == FailureKind::ContextWindow);
-            if windows_only {
+            let only = |kind| eligible.iter().all(|(_, failure)| failure.kind() == kind);
+            let ledger = FailureKind::Ineligible(Ineligible::Ledger);
+            if only(FailureKind::ContextWindow) {
                 FailureKind::ContextWindow
+            } else if only(ledger) {
+                ledger
             } else {
                 FailureKind::Overloaded
             }
@@ -374,6 +375,8 @@ fn failure() -> impl Strategy<Value = Failure> {
         Ineligible::Cooling,
         Ineligible::Cooling,
         Ineligible::Cooling,
+        Ineligible::Ledger,
+        Ineligible::Ledger,
         Ineligible::Region,
         Ineligible::Saturated,
         Ineligible::Window,
