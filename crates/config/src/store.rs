@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use backstop::budget::{Ledger, MemoryLedger};
 use backstop::{BoxError, Budget};
@@ -27,8 +28,30 @@ pub(crate) enum Store {
 pub(crate) struct RedisStore {
     /// They may hold a password.
     urls: Vec<SecretString>,
+    settings: RedisSettings,
+}
+
+/// What is not said is as [`redis::Options`] has it.
+#[derive(Clone, Debug, PartialEq)]
+struct RedisSettings {
     prefix: Option<String>,
     cluster: bool,
+    timeout: Option<Duration>,
+    lease: Option<Duration>,
+    allotment: Option<u32>,
+}
+
+impl RedisSettings {
+    fn options(&self) -> redis::Options {
+        let usual = redis::Options::default();
+        redis::Options {
+            prefix: self.prefix.clone().unwrap_or(usual.prefix),
+            cluster: self.cluster,
+            timeout: self.timeout.unwrap_or(usual.timeout),
+            lease: self.lease.unwrap_or(usual.lease),
+            allotment: self.allotment.unwrap_or(usual.allotment),
+        }
+    }
 }
 
 impl PartialEq for RedisStore {
@@ -36,7 +59,7 @@ impl PartialEq for RedisStore {
         fn urls(store: &RedisStore) -> impl Iterator<Item = &str> {
             store.urls.iter().map(ExposeSecret::expose_secret)
         }
-        urls(self).eq(urls(other)) && self.prefix == other.prefix && self.cluster == other.cluster
+        urls(self).eq(urls(other)) && self.settings == other.settings
     }
 }
 
@@ -91,8 +114,13 @@ pub(crate) fn read(top: &mut Section<'_>) -> Result<Store, ConfigError> {
                 .into_iter()
                 .map(|(url, place)| redis_url(url, place))
                 .collect::<Result<_, _>>()?,
-            prefix: section.text("prefix")?.map(|(prefix, _)| prefix),
-            cluster: section.flag("cluster")?.unwrap_or(false),
+            settings: RedisSettings {
+                prefix: section.text("prefix")?.map(|(prefix, _)| prefix),
+                cluster: section.flag("cluster")?.unwrap_or(false),
+                timeout: section.positive_seconds("timeout")?,
+                lease: section.positive_seconds("lease")?,
+                allotment: section.count("allotment")?,
+            },
         }),
         _ => {
             let message = "`store` is one of `{sqlite: PATH}`, `{redis: URL}` and `memory`";
@@ -160,11 +188,7 @@ impl Ledgers {
                 (Arc::new(ledger.clone()), Closes::Sqlite(ledger))
             }
             Store::Redis(store) => {
-                let mut options = redis::Options::default();
-                if let Some(prefix) = &store.prefix {
-                    options.prefix.clone_from(prefix);
-                }
-                options.cluster = store.cluster;
+                let options = store.settings.options();
                 let urls = store.urls.iter().map(ExposeSecret::expose_secret);
                 let ledger = RedisLedger::connect_observed(urls, options, log_redis).await?;
                 (Arc::new(ledger.clone()), Closes::Redis(ledger))
