@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 
-use crate::{Failure, Usage};
+use crate::{Continuing, Failure, Usage};
 
 /// What layers may want to know of a request.
 pub trait Ask {
@@ -66,11 +66,20 @@ impl<T: Ask> Ask for Request<T> {
     }
 
     fn prompt_size(&self) -> Option<PromptSize> {
-        self.body().prompt_size()
+        let mut size = self.body().prompt_size()?;
+        if let Some(continuing) = self.extensions().get::<Continuing>() {
+            // What the assistant has said, and a user who asks for the rest.
+            size.messages += 2;
+            size.text = size.text.saturating_add(continuing.resent());
+        }
+        Some(size)
     }
 
     fn count_tokens(&self, count: &mut dyn FnMut(&str) -> u64) -> Option<u64> {
-        self.body().count_tokens(count)
+        let tokens = self.body().count_tokens(count)?;
+        let continuing = self.extensions().get::<Continuing>();
+        // Its text is not here, but no text has more tokens than bytes.
+        Some(tokens.saturating_add(continuing.map_or(0, Continuing::resent)))
     }
 
     fn max_output(&self) -> Option<u64> {
@@ -173,5 +182,45 @@ impl Frame for Bytes {
 
     fn is_terminal(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Hello;
+
+    impl Ask for Hello {
+        fn model(&self) -> &str {
+            "m"
+        }
+
+        fn streams(&self) -> bool {
+            false
+        }
+
+        fn prompt_size(&self) -> Option<PromptSize> {
+            Some(PromptSize {
+                messages: 1,
+                text: 5,
+                ..PromptSize::default()
+            })
+        }
+
+        fn count_tokens(&self, count: &mut dyn FnMut(&str) -> u64) -> Option<u64> {
+            Some(count("hello"))
+        }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_part_of_the_prompt() {
+        let mut request = Request::new(Hello);
+        request
+            .extensions_mut()
+            .insert(Continuing::new("m", []).with_resent(40));
+        let size = request.prompt_size().expect("it is known");
+        assert_eq!((size.messages, size.text), (3, 45));
+        assert_eq!(request.count_tokens(&mut |_| 1), Some(41));
     }
 }

@@ -123,6 +123,7 @@ pub struct LastResort;
 pub struct Continuing {
     model: std::sync::Arc<str>,
     broken: Vec<std::sync::Arc<str>>,
+    resent: u64,
 }
 
 impl Continuing {
@@ -135,7 +136,20 @@ impl Continuing {
         Self {
             model: model.into(),
             broken: broken.into_iter().collect(),
+            resent: 0,
         }
+    }
+
+    /// Says that the provider may be sent so many bytes of text beside the request's own: what was delivered, and how
+    /// to go on with it. [`Ask::prompt_size`](crate::Ask::prompt_size) of the request counts them.
+    #[must_use]
+    pub const fn with_resent(mut self, bytes: u64) -> Self {
+        self.resent = bytes;
+        self
+    }
+
+    pub(crate) const fn resent(&self) -> u64 {
+        self.resent
     }
 
     /// The model that began the answer.

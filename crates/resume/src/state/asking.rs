@@ -44,20 +44,15 @@ impl<S> State<S> {
         let mut request = self.request.clone();
         let extensions = request.extensions_mut();
         extensions.insert(deadline);
-        extensions.insert(Continuing::new(
-            Arc::clone(&model),
-            self.broken.iter().cloned(),
-        ));
+        let mut continuing = Continuing::new(Arc::clone(&model), self.broken.iter().cloned());
         let text = self.delivered.text();
         if !text[..end].trim().is_empty() {
             let tokens = self.delivered.tokens * end as u64 / text.len() as u64;
-            extensions.insert(Continue::new(
-                &text[..end],
-                tokens,
-                model,
-                self.options.modes,
-            ));
+            let rest = Continue::new(&text[..end], tokens, model, self.options.modes);
+            continuing = continuing.with_resent(rest.resent());
+            extensions.insert(rest);
         }
+        extensions.insert(continuing);
         self.seam = None;
         self.joined = None;
         // A sign of life while the next part begins.
