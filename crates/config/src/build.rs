@@ -262,12 +262,11 @@ async fn target(
     } else {
         collect::as_asked
     };
-    let spending = BudgetLayer::new(
-        budgets,
-        deployment.clone(),
-        ModelPrice(Arc::clone(&config.facts)),
-    )
-    .unpriced(all.unpriced);
+    let price = ModelPrice(Arc::clone(&config.facts));
+    let mut spending = BudgetLayer::new(budgets, deployment.clone(), price).unpriced(all.unpriced);
+    if matches!(config.provider, ProviderConfig::Bedrock(_)) {
+        spending = spending.bills_when_cut();
+    }
     let layers = ServiceBuilder::new()
         .map_request(as_asked)
         .layer(FitLayer::new(Arc::clone(&config.facts)))
