@@ -58,6 +58,7 @@ use crate::{Labels, Policies, Residency, narrow};
 #[derive(Clone, Debug)]
 pub struct ResidencyPolicyLayer {
     policies: Arc<Policies>,
+    serves: Option<Arc<str>>,
 }
 
 impl ResidencyPolicyLayer {
@@ -66,7 +67,16 @@ impl ResidencyPolicyLayer {
     pub fn new(policies: impl Into<Arc<Policies>>) -> Self {
         Self {
             policies: policies.into(),
+            serves: None,
         }
+    }
+
+    /// Says that the stack below answers as `model`, by whatever name it is asked for: the rules for that model hold
+    /// next to those for the name.
+    #[must_use]
+    pub fn serves(mut self, model: impl Into<Arc<str>>) -> Self {
+        self.serves = Some(model.into());
+        self
     }
 }
 
@@ -77,6 +87,7 @@ impl<S> Layer<S> for ResidencyPolicyLayer {
         ResidencyPolicy {
             inner,
             policies: Arc::clone(&self.policies),
+            serves: self.serves.clone(),
         }
     }
 }
@@ -86,6 +97,7 @@ impl<S> Layer<S> for ResidencyPolicyLayer {
 pub struct ResidencyPolicy<S> {
     inner: S,
     policies: Arc<Policies>,
+    serves: Option<Arc<str>>,
 }
 
 impl<S> ResidencyPolicy<S> {
@@ -106,19 +118,28 @@ impl<S> ResidencyPolicy<S> {
 
     fn decide<B: Ask>(&self, request: &Request<B>) -> Result<Option<Residency>, BoxError> {
         let extensions = request.extensions();
-        let model = request.body().model();
         let unknown = Labels::default();
         let labels = extensions.get().unwrap_or(&unknown);
-        let ruled = if narrow::has_claims(request.headers()) {
-            let labels = narrow::claims(request.headers(), labels.clone())?;
-            self.policies.decide(model, &labels)
+        let claimed;
+        let labels = if narrow::has_claims(request.headers()) {
+            claimed = narrow::claims(request.headers(), labels.clone())?;
+            &claimed
         } else {
-            self.policies.decide(model, labels)
+            labels
         };
-        let ruled = ruled.map_err(|error| Refused::because(error.to_string()))?;
+        let decide = |model: &str| {
+            let ruled = self.policies.decide(model, labels);
+            ruled.map_err(|error| Refused::because(error.to_string()))
+        };
+        let asked_for = request.body().model();
+        let ruled = decide(asked_for)?;
+        let served = match self.serves.as_deref() {
+            Some(model) if model != asked_for => decide(model)?,
+            _ => None,
+        };
         let route = extensions.get::<Residency>().cloned();
         let caller = narrow::residency(request.headers(), &self.policies)?;
-        let held = [ruled, route, caller].into_iter().flatten();
+        let held = [ruled, served, route, caller].into_iter().flatten();
         Ok(held.reduce(|held, more| held.and(&more)))
     }
 }

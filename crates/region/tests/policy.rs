@@ -585,3 +585,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_rules_of_the_model_that_answers_hold_next_to_those_of_the_name_that_was_asked_for() {
+    let by_name = |name: &'static str| Rule::new(name).matching(Match::by_name());
+    let policies = Policies::new([
+        by_name("of-auto"),
+        by_name("of-smart"),
+        by_name("of-other"),
+        Rule::new("matches-smart").matching(Match::new().model(["smart"]).key(["web"])),
+    ])
+    .and_then(|policies| policies.model("auto", "of-auto"))
+    .and_then(|policies| policies.model("smart", "of-smart"))
+    .and_then(|policies| policies.model("other", "of-other"))
+    .expect("valid");
+    let policies = Arc::new(policies);
+    let names = service_fn(async |request: Request<Prompt>| {
+        let held = request.extensions().get::<Residency>();
+        Ok::<_, backstop_core::BoxError>(held.map(Residency::names))
+    });
+    for (asked_for, serves, expected) in [
+        ("auto", None, "of-auto"),
+        ("auto", Some("smart"), "of-auto, matches-smart, of-smart"),
+        ("smart", Some("smart"), "matches-smart, of-smart"),
+        ("unruled", Some("smart"), "matches-smart, of-smart"),
+        ("auto", Some("unruled"), "of-auto"),
+    ] {
+        let mut layer = ResidencyPolicyLayer::new(Arc::clone(&policies));
+        if let Some(model) = serves {
+            layer = layer.serves(model);
+        }
+        let held =
+            now(layer.layer(names).oneshot(Request::new(Prompt(asked_for)))).expect("decided");
+        assert_eq!(held.as_deref(), Some(expected), "{asked_for} by {serves:?}");
+    }
+}
