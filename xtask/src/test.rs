@@ -3,7 +3,7 @@
 use crate::process::cargo;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{Result, sdk};
+use crate::{Result, packages, sdk};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let long = match arguments {
@@ -22,6 +22,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     lints.args(["--all-targets", "--", "-D", "warnings"]);
     steps.command("lints", lints)?;
 
+    packages::redis()?;
     // Without a selection of targets cargo runs the doc tests too and compiles the examples; the
     // benches have been compiled by the lints.
     let mut tests = whole("test");

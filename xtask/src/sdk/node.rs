@@ -45,7 +45,7 @@ fn environment(workspace: &Workspace, sources: &Path) -> Result<PathBuf> {
         }
     }
 
-    if !(is_recent() && can_run("npm")) {
+    if !(is_recent() && packages::can_run("npm")) {
         packages::install("the SDK checks need Node 18 and npm", &["nodejs", "npm"])?;
         if !is_recent() {
             return Err(format!(
@@ -87,16 +87,6 @@ fn is_recent() -> bool {
 fn version_of(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.trim().strip_prefix('v')?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-fn can_run(program: &str) -> bool {
-    let status = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
