@@ -89,11 +89,20 @@ pub(crate) struct Message<'a> {
 pub(crate) struct Counts {
     input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    /// The same again, by how long it is kept.
+    cache_creation: Option<Written>,
     cache_read_input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
     #[serde(default, rename = "inference_geo")]
     place: Place,
+}
+
+/// What was written to the cache.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Written {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 /// Where it ran. A name that we do not know is no place's, and so can be nobody's; models that know no geography say
@@ -125,6 +134,7 @@ impl Counts {
         self.cache_creation_input_tokens = later
             .cache_creation_input_tokens
             .or(self.cache_creation_input_tokens);
+        self.cache_creation = later.cache_creation.or(self.cache_creation);
         self.cache_read_input_tokens = later
             .cache_read_input_tokens
             .or(self.cache_read_input_tokens);
@@ -141,7 +151,10 @@ impl Counts {
     /// In OpenAI's terms: the input includes the cache.
     pub(crate) fn usage(&self, source: UsageSource) -> Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
-        let cache_write = self.cache_creation_input_tokens.unwrap_or(0);
+        let written = self.cache_creation.unwrap_or_default();
+        let hour = written.ephemeral_1h_input_tokens.unwrap_or(0);
+        let by_time = hour.saturating_add(written.ephemeral_5m_input_tokens.unwrap_or(0));
+        let cache_write = self.cache_creation_input_tokens.unwrap_or(0).max(by_time);
         let input = self.input_tokens.unwrap_or(0);
         let mut usage = Usage::reported(
             input.saturating_add(cached).saturating_add(cache_write),
@@ -149,6 +162,7 @@ impl Counts {
         );
         usage.cached = cached;
         usage.cache_write = cache_write;
+        usage.cache_write_1h = hour;
         usage.reasoning = self
             .output_tokens_details
             .and_then(|details| details.thinking_tokens)

@@ -171,6 +171,36 @@ fn a_stream_as_openai_writes_it() {
 }
 
 #[test]
+fn what_the_cache_keeps_for_an_hour_is_known() {
+    // The sum, how it is split, and what both amount to.
+    for (sum, split, expected) in [
+        (
+            json!(7),
+            json!({"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 3}),
+            (16, 7, 3),
+        ),
+        (json!(7), Value::Null, (16, 7, 0)),
+        (
+            json!(null),
+            json!({"ephemeral_1h_input_tokens": 3}),
+            (12, 3, 3),
+        ),
+    ] {
+        let first = event(
+            &json!({"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": {
+            "input_tokens": 9, "cache_creation_input_tokens": &sum, "cache_creation": &split, "output_tokens": 1}}}),
+        );
+        // What follows says nothing of it.
+        let answer = stream(&(first + &text(0, "x") + &turn("end_turn") + &stop()));
+        let reports = answer.chunks.iter().filter_map(|chunk| chunk.usage());
+        let caches: Vec<_> = reports
+            .map(|usage| (usage.input, usage.cache_write, usage.cache_write_1h))
+            .collect();
+        assert_eq!(caches, [expected; 2], "{sum} {split}");
+    }
+}
+
+#[test]
 fn usage_is_reported_early_and_late() {
     let answer = stream(&(start() + &text(0, "x") + &turn("end_turn") + &stop()));
     let reports: Vec<_> = answer

@@ -147,11 +147,12 @@ struct Tokens(Usage);
 impl Serialize for Tokens {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let usage = &self.0;
-        let mut json = serializer.serialize_struct("Usage", 6)?;
+        let mut json = serializer.serialize_struct("Usage", 7)?;
         json.serialize_field("input", &usage.input)?;
         json.serialize_field("output", &usage.output)?;
         json.serialize_field("cached", &usage.cached)?;
         json.serialize_field("cache_write", &usage.cache_write)?;
+        json.serialize_field("cache_write_1h", &usage.cache_write_1h)?;
         json.serialize_field("reasoning", &usage.reasoning)?;
         json.serialize_field("source", usage.source.as_str())?;
         json.end()

@@ -191,6 +191,7 @@ fn total(attempts: &[Attempt]) -> Option<Usage> {
             sum.output += usage.output;
             sum.cached += usage.cached;
             sum.cache_write += usage.cache_write;
+            sum.cache_write_1h += usage.cache_write_1h;
             sum.reasoning += usage.reasoning;
             if weakness(usage.source) > weakness(sum.source) {
                 sum.source = usage.source;

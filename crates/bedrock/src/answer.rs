@@ -232,5 +232,11 @@ fn usage(usage: &aws::TokenUsage) -> Usage {
     let mut reported = Usage::reported(input, count(usage.output_tokens));
     reported.cached = cached;
     reported.cache_write = cache_write;
+    let by_time = usage.cache_details().iter();
+    let hour: u64 = by_time
+        .filter(|detail| *detail.ttl() == aws::CacheTtl::OneHour)
+        .map(|detail| count(detail.input_tokens()))
+        .sum();
+    reported.cache_write_1h = hour.min(cache_write);
     reported
 }

@@ -34,7 +34,8 @@ fn hello() -> Vec<Vec<u8>> {
             "metadata",
             &json!({
                 "usage": {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13,
-                          "cacheReadInputTokens": 100, "cacheWriteInputTokens": 10},
+                          "cacheReadInputTokens": 100, "cacheWriteInputTokens": 10,
+                          "cacheDetails": [{"ttl": "5m", "inputTokens": 7}, {"ttl": "1h", "inputTokens": 3}]},
                 "metrics": {"latencyMs": 5},
             }),
         ),
@@ -67,6 +68,7 @@ async fn text_as_openai_streams_it() {
         (119, 4, 100, 10),
         "what the cache had is input, too"
     );
+    assert_eq!(usage.cache_write_1h, 3, "what it keeps for an hour");
     assert_eq!(chunks.len(), 5);
     let asked = server.asked();
     assert!(

@@ -13,7 +13,8 @@ fn answer(content: &Value, reason: &str) -> Value {
     json!({
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": reason,
-        "usage": {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13, "cacheReadInputTokens": 5},
+        "usage": {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13, "cacheReadInputTokens": 5,
+                  "cacheWriteInputTokens": 6, "cacheDetails": [{"inputTokens": 4, "ttl": "1h"}, {"inputTokens": 2, "ttl": "5m"}]},
         "metrics": {"latencyMs": 1},
     })
 }
@@ -54,13 +55,15 @@ async fn text_as_openai_answers_it() {
             .is_some_and(|at| at > 1_700_000_000)
     );
     assert_eq!(document["choices"][0]["message"]["content"], "Hello");
-    assert_eq!(document["usage"]["prompt_tokens"], 14);
+    assert_eq!(document["usage"]["prompt_tokens"], 20);
     assert_eq!(
         document["usage"]["prompt_tokens_details"]["cached_tokens"],
         5
     );
     let meta = chunks[0].meta();
     assert!(meta.text && meta.terminal);
+    let usage = meta.usage.expect("usage");
+    assert_eq!((usage.cache_write, usage.cache_write_1h), (6, 4));
 }
 
 #[tokio::test]
