@@ -195,7 +195,11 @@ fn stack(
         .any(|step| config.deployments[step.deployment].collect_streams);
     let collected = CollectLayer::new().enabled(collects).layer(resumed);
     let without_headers = MapRequest::new(collected, no_headers as Change);
-    Ok(residency::governed(&config.policies, without_headers))
+    Ok(residency::governed(
+        &config.policies,
+        &chain.model,
+        without_headers,
+    ))
 }
 
 /// They are the client's, keys among them: nothing below asks for one, and each attempt would copy them all.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use backstop::Spender;
+use backstop::region::Labels;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::document::Node;
 use crate::error::ConfigError;
 use crate::read::Section;
+use crate::schema::Named;
 use crate::source::Environment;
 
 /// What records call whoever shows the master key.
@@ -23,6 +25,10 @@ pub struct ClientKey {
     pub key: SecretString,
     /// In whose name it spends: the user is for each request to say.
     pub spender: Spender,
+    /// What is known of its requests, for residency.
+    pub labels: Labels,
+    /// The residency rule that it brings with it.
+    pub(crate) rule: Option<Named>,
     /// Patterns of the models that it may ask for; `None` for all.
     models: Option<Arc<[Box<str>]>>,
 }
@@ -100,27 +106,39 @@ fn key(
     }
     let id: Arc<str> = id.into();
     let mut spender = Spender::new().key(Arc::clone(&id));
+    let mut labels = Labels::new().key(Arc::clone(&id));
     if let Some((team, _)) = entry.text("team")? {
+        labels = labels.team(&*team);
         spender = spender.team(team);
     }
     if let Some((org, _)) = entry.text("org")? {
         spender = spender.org(org);
     }
-    for (tag, _) in entry.words("tags")?.unwrap_or_default() {
-        spender = spender.tag(tag);
+    // What is not said is not known: rules take that for the stricter case.
+    if let Some(tags) = entry.words("tags")? {
+        labels = labels.tags(tags.iter().map(|(tag, _)| &**tag));
+        for (tag, _) in tags {
+            spender = spender.tag(tag);
+        }
     }
+    if let Some(classes) = entry.words("data_class")? {
+        labels = labels.classes(classes.iter().map(|(class, _)| class));
+    }
+    let rule = entry.text("residency")?;
+    let rule = rule.map(|(name, place)| Named { name, place });
     let models = entry.words("models")?.map(|patterns| {
         patterns
             .into_iter()
             .map(|(pattern, _)| pattern.into_boxed_str())
             .collect()
     });
-    entry.refuse(&["residency", "data_class"], "is not supported yet")?;
     entry.finish()?;
     Ok(ClientKey {
         id,
         key,
         spender,
+        labels,
+        rule,
         models,
     })
 }

@@ -123,6 +123,12 @@ impl Config {
         &self.keys
     }
 
+    /// Whether there is any residency rule: then somebody has to say what is known of each request.
+    #[must_use]
+    pub fn has_residency_rules(&self) -> bool {
+        !self.policies.rules().is_empty()
+    }
+
     /// Whether any budget holds: then somebody has to say who spends.
     #[must_use]
     pub fn has_budgets(&self) -> bool {

@@ -85,9 +85,7 @@ impl Live {
         let state = State::new();
         let table = build::table(config, &state).await?;
         spending::warm(config);
-        for remark in config.remarks() {
-            tracing::warn!("{remark}");
-        }
+        warn(config);
         Ok(Self {
             table: Arc::new(ArcSwap::from_pointee(table)),
             state: Arc::new(state),
@@ -113,6 +111,7 @@ impl Live {
     pub async fn reload(&self, config: &Config) -> Result<(), BuildError> {
         let table = build::table(config, &self.state).await?;
         self.table.store(Arc::new(table));
+        warn(config);
         Ok(())
     }
 
@@ -147,6 +146,13 @@ impl Live {
     #[must_use]
     pub fn circuits(&self) -> &Circuits {
         &self.state.circuits
+    }
+}
+
+/// Says what an operator should know of a configuration that is in force.
+fn warn(config: &Config) {
+    for line in config.remarks().iter().chain(&config.warnings()) {
+        tracing::warn!("{line}");
     }
 }
 

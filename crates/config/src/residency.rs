@@ -7,7 +7,7 @@ mod view;
 
 pub(crate) use self::guard::{Governed, SealedTarget, governed};
 pub(crate) use self::place::{Declared, declared};
-pub(crate) use self::policies::{policies, rules};
+pub(crate) use self::policies::{Known, policies, rules};
 pub use self::view::PolicyView;
 pub(crate) use self::view::{expiring, views};
 

@@ -77,7 +77,12 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         store: &store,
     };
     let budgets = budgets::read(budget_list, environment, &members)?;
-    let policies = residency::policies(rules.unwrap_or_default(), &deployments)?;
+    let known_to_rules = residency::Known {
+        deployments: &deployments,
+        keys: &keys,
+        autos: &autos,
+    };
+    let policies = residency::policies(rules.unwrap_or_default(), &known_to_rules)?;
     Ok(Config {
         deployments,
         capabilities,

@@ -25,8 +25,14 @@ pub(crate) async fn run(options: Check) -> Result<(), BoxError> {
         }
         announce(format_args!(""));
     }
+    for policy in config.policies() {
+        announce(format_args!("{policy}\n"));
+    }
     for remark in config.remarks() {
         announce(format_args!("note: {remark}"));
+    }
+    for warning in config.warnings() {
+        announce(format_args!("warning: {warning}"));
     }
     let models = chains.len();
     announce(format_args!(

@@ -53,12 +53,14 @@ impl Client {
     }
 }
 
-/// Lets each client ask for its own models only, and says who spends. It stands below the edge, which has read the
-/// request.
+/// Lets each client ask for its own models only, and says who spends and what is known of the request. It stands below
+/// the edge, which has read that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntitleLayer {
     /// Whether anybody wants to know who spends.
     pub(crate) has_budgets: bool,
+    /// Whether anybody wants to know what is known.
+    pub(crate) has_rules: bool,
 }
 
 impl<S> Layer<S> for EntitleLayer {
@@ -67,7 +69,7 @@ impl<S> Layer<S> for EntitleLayer {
     fn layer(&self, inner: S) -> Entitle<S> {
         Entitle {
             inner,
-            has_budgets: self.has_budgets,
+            wanted: *self,
         }
     }
 }
@@ -75,11 +77,11 @@ impl<S> Layer<S> for EntitleLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Entitle<S> {
     inner: S,
-    has_budgets: bool,
+    wanted: EntitleLayer,
 }
 
 impl<S> Entitle<S> {
-    /// Says in the request who spends.
+    /// Says in the request who spends, and what is known of it.
     fn entitle(&self, request: &mut Request<Chat>) -> Result<(), Failure> {
         let Some(client) = request.extensions_mut().remove::<Client>() else {
             return Ok(());
@@ -88,7 +90,13 @@ impl<S> Entitle<S> {
         if !client.may_use(model) {
             return Err(unknown(model));
         }
-        if self.has_budgets {
+        // Of strangers nothing is known, nor of whoever shows the master key, who may ask on anybody's behalf.
+        if self.wanted.has_rules
+            && let Client::Key(key) = &client
+        {
+            request.extensions_mut().insert(key.labels.clone());
+        }
+        if self.wanted.has_budgets {
             let mut spender = client.spender();
             if let Some(user) = user(request)? {
                 spender = spender.user(user);

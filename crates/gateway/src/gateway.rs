@@ -134,6 +134,7 @@ impl Front {
         let keys = ClientKeys::new(config.general.master_key.clone(), config.keys());
         let entitle = EntitleLayer {
             has_budgets: config.has_budgets(),
+            has_rules: config.has_residency_rules(),
         };
         let sink = audit.map(|records| records.sink.clone());
         Self {

@@ -51,9 +51,12 @@ type Read = fn(&Request<Chat>) -> Bytes;
 pub(crate) type Governed<S> =
     Either<Classify<ResidencyPolicy<S>, PersonalData<Read>>, ResidencyPolicy<S>>;
 
-/// Decides for `stack`. The text is looked at only if some rule asks for classes of data.
-pub(crate) fn governed<S>(policies: &Arc<Policies>, stack: S) -> Governed<S> {
-    let governed = ResidencyPolicyLayer::new(Arc::clone(policies)).layer(stack);
+/// Decides for `stack`, which answers as `model`, whatever name stands for that. The text is looked at only if some
+/// rule asks for classes of data.
+pub(crate) fn governed<S>(policies: &Arc<Policies>, model: &Arc<str>, stack: S) -> Governed<S> {
+    let governed = ResidencyPolicyLayer::new(Arc::clone(policies))
+        .serves(Arc::clone(model))
+        .layer(stack);
     if !policies.reads_classes() {
         return Either::Right(governed);
     }

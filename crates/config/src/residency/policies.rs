@@ -5,7 +5,8 @@ use std::sync::Arc;
 use backstop::Deployment;
 use backstop::region::{InvalidPolicy, Match, Policies, Require, Rule};
 
-use super::{names, regions};
+use super::{names, regions, words};
+use crate::clients::{ClientKey, MASTER};
 use crate::document::{Node, Value};
 use crate::error::{ConfigError, Place};
 use crate::read::Section;
@@ -18,6 +19,16 @@ pub(crate) struct Rules {
     /// With the places of their names.
     rules: Vec<(Rule, Place)>,
     unlabelled: Option<Named>,
+    keys: Vec<Named>,
+    models: Vec<Named>,
+}
+
+/// Who there is that rules may name.
+pub(crate) struct Known<'a> {
+    pub(crate) deployments: &'a [DeploymentConfig],
+    pub(crate) keys: &'a [ClientKey],
+    /// Names that stand for several models.
+    pub(crate) autos: &'a [&'a str],
 }
 
 /// Reads the section.
@@ -31,15 +42,22 @@ pub(crate) fn rules(mut section: Section<'_>) -> Result<Rules, ConfigError> {
         .list("rules")?
         .unwrap_or((Vec::new(), section.place()));
     section.finish()?;
-    let rules = list
-        .0
-        .into_iter()
-        .map(|node| rule(node, environment))
-        .collect::<Result<_, _>>()?;
-    Ok(Rules { rules, unlabelled })
+    let mut all = Rules {
+        unlabelled,
+        ..Rules::default()
+    };
+    for node in list.0 {
+        let rule = rule(node, environment, &mut all)?;
+        all.rules.push(rule);
+    }
+    Ok(all)
 }
 
-fn rule(node: Node, environment: &Environment) -> Result<(Rule, Place), ConfigError> {
+fn rule(
+    node: Node,
+    environment: &Environment,
+    all: &mut Rules,
+) -> Result<(Rule, Place), ConfigError> {
     let mut section = Section::of(node, "rules", environment)?;
     let (name, place) = section.required_text("name")?;
     if name.is_empty() || name == "pass" || name.len() > 64 || name.contains(',') {
@@ -48,7 +66,7 @@ fn rule(node: Node, environment: &Environment) -> Result<(Rule, Place), ConfigEr
     }
     let mut rule = Rule::new(name);
     if let Some(node) = section.take("match") {
-        rule = rule.matching(matching(node, environment)?);
+        rule = rule.matching(matching(node, environment, all)?);
     }
     let require = section.section("require")?;
     let providers = section.section("providers")?;
@@ -61,15 +79,19 @@ fn rule(node: Node, environment: &Environment) -> Result<(Rule, Place), ConfigEr
 }
 
 /// `none`, or attributes.
-fn matching(node: Node, environment: &Environment) -> Result<Match, ConfigError> {
+fn matching(node: Node, environment: &Environment, all: &mut Rules) -> Result<Match, ConfigError> {
     if matches!(&node.value, Value::Text(word) if word == "none") {
         return Ok(Match::by_name());
     }
     let mut section = Section::of(node, "match", environment)?;
     let mut matching = Match::new();
-    let attributes: [(&str, fn(Match, Vec<String>) -> Match); 5] = [
-        ("model", Match::model),
-        ("key", Match::key),
+    if let Some(node) = section.take("model") {
+        matching = matching.model(mentions(node, "model", environment, &mut all.models)?);
+    }
+    if let Some(node) = section.take("key") {
+        matching = matching.key(mentions(node, "key", environment, &mut all.keys)?);
+    }
+    let attributes: [(&str, fn(Match, Vec<String>) -> Match); 3] = [
         ("team", Match::team),
         ("tag", Match::tag),
         ("data_class", Match::data_class),
@@ -84,6 +106,22 @@ fn matching(node: Node, environment: &Environment) -> Result<Match, ConfigError>
     }
     section.finish()?;
     Ok(matching)
+}
+
+/// Names that have to be somebody's, unless they are patterns.
+fn mentions(
+    node: Node,
+    key: &str,
+    environment: &Environment,
+    all: &mut Vec<Named>,
+) -> Result<Vec<String>, ConfigError> {
+    let names = words(node, key, environment)?;
+    let exact = names.iter().filter(|(name, _)| !name.ends_with('*'));
+    all.extend(exact.map(|(name, place)| Named {
+        name: name.clone(),
+        place: *place,
+    }));
+    Ok(names.into_iter().map(|(name, _)| name).collect())
 }
 
 fn requirements(
@@ -120,11 +158,14 @@ fn requirements(
 /// The policies of a configuration: its rules, and who names which.
 ///
 /// A rule that none of the deployments satisfies is a mistake, unless it says that it is none.
-pub(crate) fn policies(
-    rules: Rules,
-    deployments: &[DeploymentConfig],
-) -> Result<Policies, ConfigError> {
-    let Rules { rules, unlabelled } = rules;
+pub(crate) fn policies(rules: Rules, known: &Known<'_>) -> Result<Policies, ConfigError> {
+    known.check(&rules)?;
+    let Rules {
+        rules, unlabelled, ..
+    } = rules;
+    let Known {
+        deployments, keys, ..
+    } = *known;
     for (index, (rule, place)) in rules.iter().enumerate() {
         let mut earlier = rules[..index].iter();
         if earlier.any(|(earlier, _)| earlier.name() == rule.name()) {
@@ -143,6 +184,13 @@ pub(crate) fn policies(
         if let Some(Named { name, place }) = &deployment.residency.rule {
             policies = policies
                 .model(&deployment.group, name)
+                .map_err(|error| no_such_rule(&error, *place))?;
+        }
+    }
+    for key in keys {
+        if let Some(Named { name, place }) = &key.rule {
+            policies = policies
+                .key(&key.id, name)
                 .map_err(|error| no_such_rule(&error, *place))?;
         }
     }
@@ -179,6 +227,29 @@ pub(crate) fn policies(
         return Err(error.help("say `allow_empty: true` if its requests are all to be refused"));
     }
     Ok(policies)
+}
+
+impl Known<'_> {
+    /// A rule for a key or a model that there is not would hold for nobody, and nobody would notice.
+    fn check(&self, rules: &Rules) -> Result<(), ConfigError> {
+        let groups = self.deployments.iter().map(|deployment| &*deployment.group);
+        let models: Vec<_> = groups.chain(self.autos.iter().copied()).collect();
+        let keys: Vec<_> = self.keys.iter().map(|key| &*key.id).collect();
+        for (named, what, there) in [(&rules.keys, "key", keys), (&rules.models, "model", models)] {
+            let stranger = |named: &&Named| !there.contains(&&*named.name);
+            let Some(Named { name, place }) = named.iter().find(stranger) else {
+                continue;
+            };
+            let message = format!("there is no {what} called `{name}` that this rule could match");
+            let error = ConfigError::at(*place, message);
+            return Err(match (what, &**name) {
+                ("key", MASTER) => error
+                    .help("of whoever shows the master key nothing is known: `unlabelled` decides"),
+                _ => error.nearest(name, there),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// A rule is named that there is not.
