@@ -4,7 +4,7 @@ mod check;
 
 use crate::{
     answer::{Answer, Ask, Stop},
-    plan::Kind,
+    plan::{Kind, Plan},
     provider::{Api, Failure, Frame, Frames, Provider, Report, put},
     script::escape,
 };
@@ -202,9 +202,22 @@ fn stop(answer: &Answer) -> String {
 }
 
 fn usage(ask: &Ask, output: usize) -> String {
+    let Plan {
+        cached,
+        written: short,
+        written_1h: hour,
+        ..
+    } = ask.plan;
+    let split = match short + hour {
+        0 => String::new(),
+        _ => format!(
+            r#""cache_creation":{{"ephemeral_5m_input_tokens":{short},"ephemeral_1h_input_tokens":{hour}}},"#
+        ),
+    };
     format!(
-        r#"{{"input_tokens":{},"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":{output},"service_tier":"standard"}}"#,
-        ask.prompt_tokens
+        r#"{{"input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{cached},{split}"output_tokens":{output},"service_tier":"standard"}}"#,
+        ask.prompt_tokens,
+        short + hour,
     )
 }
 

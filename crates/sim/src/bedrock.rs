@@ -4,7 +4,7 @@ mod check;
 
 use crate::{
     answer::{Answer, Ask, Stop},
-    plan::Kind,
+    plan::{Kind, Plan},
     provider::{Api, Failure, Frame, Frames, Provider, Report, decoded, put},
     script::escape,
 };
@@ -224,9 +224,22 @@ fn stop(ask: &Ask, answer: &Answer) -> &'static str {
 
 fn usage(ask: &Ask, answer: &Answer) -> String {
     let (input, output) = (ask.prompt_tokens, answer.tokens());
+    let Plan {
+        cached,
+        written: short,
+        written_1h: hour,
+        ..
+    } = ask.plan;
+    let split = match short + hour {
+        0 => String::new(),
+        _ => format!(
+            r#","cacheDetails":[{{"ttl":"5m","inputTokens":{short}}},{{"ttl":"1h","inputTokens":{hour}}}]"#
+        ),
+    };
+    let written = short + hour;
     format!(
-        r#"{{"inputTokens":{input},"outputTokens":{output},"totalTokens":{},"cacheReadInputTokens":0,"cacheWriteInputTokens":0}}"#,
-        input + output
+        r#"{{"inputTokens":{input},"outputTokens":{output},"totalTokens":{},"cacheReadInputTokens":{cached},"cacheWriteInputTokens":{written}{split}}}"#,
+        input + output + cached + written
     )
 }
 

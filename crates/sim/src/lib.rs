@@ -37,6 +37,7 @@
 //! | `nodone` `crlf` `comments` `split` | harmless oddities of a stream: no `[DONE]`, CRLF line ends, comment lines, chunks that end anywhere |
 //! | `tools` `twotools` `tools=n` `preamble=n` | calls the first tool of the request, the first two, n of them in turn; says n tokens before |
 //! | `tokens=n` `text=style` | the length (64) and kind (`ascii`, `multibyte`, `emoji`, `combining`, `crlf`, `code`) of the text |
+//! | `cached=n` `written=n` `written1h=n` | so many more prompt tokens, read from the provider's cache, written to it for five minutes, for an hour |
 //! | `echo` `overlap=n` `restart` `noanchor` `paraphrase` | how a continuation begins: the whole prefix again, its last n characters, from the start, without the quotation, in other words |
 //! | `noprefill` | refuses a conversation that ends with the assistant, as Claude does from 4.6 on without being asked |
 //! | `first=n` `fail=n` | the faults hold for the first n requests of this model string; `fail=n` is `500+first=n` |

@@ -220,10 +220,12 @@ fn finish(stop: Stop) -> &'static str {
 }
 
 fn usage(ask: &Ask, answer: &Answer) -> String {
-    let prompt = ask.prompt_tokens;
+    let cached = ask.plan.cached;
+    // Writing to the cache costs nothing here, and is not told.
+    let prompt = ask.prompt_tokens + cached + ask.plan.written + ask.plan.written_1h;
     let completion = answer.tokens() * ask.choices.max(1);
     format!(
-        r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":0,"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#,
+        r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#,
         total = prompt + completion,
     )
 }

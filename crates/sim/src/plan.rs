@@ -47,6 +47,9 @@ pub const KNOWN: &[&str] = &[
     "tools=n",
     "preamble=n",
     "tokens=n",
+    "cached=n",
+    "written=n",
+    "written1h=n",
     "text=style",
     "echo",
     "overlap=n",
@@ -54,6 +57,7 @@ pub const KNOWN: &[&str] = &[
     "noanchor",
     "paraphrase",
     "noprefill",
+    "geo=place",
     "fail=n",
     "first=n",
 ];
@@ -177,10 +181,18 @@ pub(crate) struct Plan {
     pub(crate) calls: usize,
     pub(crate) preamble: usize,
     pub(crate) tokens: usize,
+    /// Prompt tokens that came from the cache, beside those of the prompt.
+    pub(crate) cached: usize,
+    /// Those that went there, for five minutes.
+    pub(crate) written: usize,
+    /// Those that went there for an hour.
+    pub(crate) written_1h: usize,
     pub(crate) style: Style,
     pub(crate) seam: Seam,
     /// A conversation that ends with the assistant is refused, whatever the model.
     pub(crate) refuses_prefill: bool,
+    /// Where it reports that it ran.
+    pub(crate) geo: Option<String>,
     /// The faults hold for this many requests to the model string, and no longer.
     pub(crate) first: Option<u64>,
 }
@@ -206,9 +218,13 @@ impl Default for Plan {
             calls: 0,
             preamble: 0,
             tokens: 64,
+            cached: 0,
+            written: 0,
+            written_1h: 0,
             style: Style::Ascii,
             seam: Seam::AsAsked,
             refuses_prefill: false,
+            geo: None,
             first: None,
         }
     }
@@ -232,6 +248,9 @@ impl Plan {
     pub(crate) fn healthy(&self) -> Self {
         Self {
             tokens: self.tokens,
+            cached: self.cached,
+            written: self.written,
+            written_1h: self.written_1h,
             style: self.style,
             calls: self.calls,
             preamble: self.preamble,
@@ -319,6 +338,9 @@ impl Plan {
                     return Err(unknown());
                 }
             }
+            ("cached", _) => self.cached = number()?,
+            ("written", _) => self.written = number()?,
+            ("written1h", _) => self.written_1h = number()?,
             ("text", Some(style)) => self.style = Style::named(style).ok_or_else(unknown)?,
             ("echo", None) => self.seam = Seam::Echo,
             ("overlap", _) => self.seam = Seam::Overlap(number()?),
@@ -326,6 +348,7 @@ impl Plan {
             ("noanchor", None) => self.seam = Seam::NoAnchor,
             ("paraphrase", None) => self.seam = Seam::Paraphrase,
             ("noprefill", None) => self.refuses_prefill = true,
+            ("geo", Some(place)) => self.geo = Some(place.to_owned()),
             ("fail", _) => {
                 self.first = Some(number()? as u64);
                 self.error = Some(Kind::Server);
