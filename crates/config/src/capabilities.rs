@@ -62,6 +62,12 @@ impl Auto {
         chosen.map_or(&*self.default.name, |(_, model)| &*model.name)
     }
 
+    /// Whether there are requests that `model` answers.
+    pub(crate) fn may_choose(&self, model: &str) -> bool {
+        let mut models = self.when.iter().map(|(_, model)| model);
+        self.default.name == model || models.any(|named| named.name == model)
+    }
+
     /// Refuses names that are not there, or there twice.
     pub(crate) fn check(&self, groups: &[&str]) -> Result<(), ConfigError> {
         if groups.contains(&&*self.name) {

@@ -76,8 +76,9 @@ pub(crate) struct Said {
     max_output: Option<u64>,
     input: Option<(NanoUsd, Place)>,
     output: Option<(NanoUsd, Place)>,
-    cached: Option<NanoUsd>,
-    cache_write: Option<NanoUsd>,
+    cached: Option<(NanoUsd, Place)>,
+    cache_write: Option<(NanoUsd, Place)>,
+    cache_write_1h: Option<(NanoUsd, Place)>,
     able: Vec<(Capability, bool)>,
 }
 
@@ -100,10 +101,12 @@ impl Said {
         let output = rate("output_cost_per_token")?;
         let cached = rate("cache_read_input_token_cost")?;
         let cache_write = rate("cache_creation_input_token_cost")?;
+        let hour = rate("cache_creation_input_token_cost_above_1hr")?;
         self.input = input.or(self.input);
         self.output = output.or(self.output);
-        self.cached = cached.map(|(rate, _)| rate).or(self.cached);
-        self.cache_write = cache_write.map(|(rate, _)| rate).or(self.cache_write);
+        self.cached = cached.or(self.cached);
+        self.cache_write = cache_write.or(self.cache_write);
+        self.cache_write_1h = hour.or(self.cache_write_1h);
         Ok(())
     }
 
@@ -124,15 +127,25 @@ impl Said {
         match (self.input, self.output) {
             (Some((input, _)), Some((output, _))) => {
                 let mut rates = Rates::new(input, output);
-                if let Some(rate) = self.cached {
+                if let Some((rate, _)) = self.cached {
                     rates = rates.with_cached(rate);
                 }
-                if let Some(rate) = self.cache_write {
+                if let Some((rate, _)) = self.cache_write {
                     rates = rates.with_cache_write(rate);
+                }
+                if let Some((rate, _)) = self.cache_write_1h {
+                    rates = rates.with_cache_write_1h(rate);
                 }
                 facts = facts.with_price(Price::new(rates));
             }
-            (None, None) => {}
+            (None, None) => {
+                let cache = self.cached.or(self.cache_write).or(self.cache_write_1h);
+                if let Some((_, place)) = cache {
+                    let message = "a price of the cache goes with those of plain tokens";
+                    let help = "say `input_cost_per_token` and `output_cost_per_token`, too";
+                    return Err(ConfigError::at(place, message).help(help));
+                }
+            }
             (Some((_, place)), None) | (None, Some((_, place))) => {
                 let message = "`input_cost_per_token` and `output_cost_per_token` go together";
                 return Err(ConfigError::at(place, message).help("a price that is free is 0"));

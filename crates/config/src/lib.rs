@@ -47,6 +47,7 @@ mod sections;
 mod source;
 mod spending;
 mod store;
+mod unpriced;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -111,10 +112,13 @@ impl Config {
         residency::views(self)
     }
 
-    /// What soon needs an operator's attention, in a line each: compliance marks that end within 30 days, or have.
+    /// What needs an operator's attention, in a line each: compliance marks that end within 30 days, or have, and
+    /// deployments without a price under a budget in dollars.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        residency::expiring(self)
+        let mut warnings = residency::expiring(self);
+        warnings.extend(unpriced::warnings(self));
+        warnings
     }
 
     /// The keys that clients may show, beside the master key.

@@ -8,6 +8,7 @@ use backstop::catalog::Rates;
 
 use crate::chain::{self, Chain};
 use crate::schema::{Config, Strategy};
+use crate::unpriced::{self, Effect};
 
 /// The deployments of one model, as they will be tried.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct StepView {
     pub window: Option<u64>,
     /// What it costs, where that is known.
     pub price: Option<Rates>,
+    /// What becomes of its calls, where that is not known and a budget in dollars can hold for them.
+    pub unpriced: Option<String>,
     /// After which failure alone it is asked: `context window` or `content policy`.
     pub only_after: Option<&'static str>,
 }
@@ -80,6 +83,12 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
                 collects: deployment.collect_streams,
                 window: deployment.facts.window(),
                 price: deployment.facts.price().map(|price| *price.rates(0)),
+                unpriced: unpriced::effect(config, &chain.model, deployment).map(|effect| {
+                    match effect {
+                        Effect::Refused(budget) => format!("refused under {}", budget.name()),
+                        Effect::Booked(what) => format!("each call counts as {what}"),
+                    }
+                }),
                 only_after: match step.only_after {
                     [] => None,
                     chain::BLOCKED => Some("content policy"),
@@ -148,6 +157,9 @@ impl fmt::Display for ChainView {
                     rates.output()
                 )?,
                 None => f.write_str("  price -")?,
+            }
+            if let Some(unpriced) = &step.unpriced {
+                write!(f, ": {unpriced}")?;
             }
             match step.only_after {
                 Some(failure) => writeln!(f, "  only after: {failure}")?,
