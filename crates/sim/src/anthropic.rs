@@ -208,6 +208,10 @@ fn usage(ask: &Ask, output: usize) -> String {
         written_1h: hour,
         ..
     } = ask.plan;
+    let geo = match &ask.plan.geo {
+        Some(place) => format!(r#","inference_geo":"{}""#, escape(place)),
+        None => String::new(),
+    };
     let split = match short + hour {
         0 => String::new(),
         _ => format!(
@@ -215,7 +219,7 @@ fn usage(ask: &Ask, output: usize) -> String {
         ),
     };
     format!(
-        r#"{{"input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{cached},{split}"output_tokens":{output},"service_tier":"standard"}}"#,
+        r#"{{"input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{cached},{split}"output_tokens":{output},"service_tier":"standard"{geo}}}"#,
         ask.prompt_tokens,
         short + hour,
     )

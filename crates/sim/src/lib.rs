@@ -40,6 +40,7 @@
 //! | `cached=n` `written=n` `written1h=n` | so many more prompt tokens, read from the provider's cache, written to it for five minutes, for an hour |
 //! | `echo` `overlap=n` `restart` `noanchor` `paraphrase` | how a continuation begins: the whole prefix again, its last n characters, from the start, without the quotation, in other words |
 //! | `noprefill` | refuses a conversation that ends with the assistant, as Claude does from 4.6 on without being asked |
+//! | `geo=place` | Anthropic alone: reports in its usage that it ran there |
 //! | `first=n` `fail=n` | the faults hold for the first n requests of this model string; `fail=n` is `500+first=n` |
 //!
 //! A chunk is one token of the text, the beginning of a call, or a piece of its arguments.

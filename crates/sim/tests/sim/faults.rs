@@ -511,3 +511,14 @@ async fn an_outage_begins_and_ends_over_http_and_in_process() {
         assert_eq!(post(wrong.clone()).await, 400, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn anthropic_reports_where_it_is_told_to_have_run() {
+    let sim = sim().await;
+    let whole = get(&sim, "anthropic", "geo=us", false).await.unwrap();
+    assert_eq!(whole.json()["usage"]["inference_geo"], "us");
+    let stream = get(&sim, "anthropic", "geo=global", true).await.unwrap();
+    assert!(stream.text().contains(r#""inference_geo":"global""#));
+    let silent = get(&sim, "anthropic", "tokens=8", false).await.unwrap();
+    assert_eq!(silent.json()["usage"]["inference_geo"], Value::Null);
+}
