@@ -41,12 +41,17 @@ impl Delivered {
     }
 
     /// Its text, if that may be gone on with.
-    pub(crate) fn text(&self) -> &str {
+    pub(crate) fn text(&mut self) -> &str {
         self.text.as_str()
     }
 
+    /// How many bytes its text has.
+    pub(crate) const fn len(&self) -> usize {
+        self.text.len()
+    }
+
     fn keep(&mut self, said: &str) {
-        let why = if self.text().len() + said.len() > MOST {
+        let why = if self.len() + said.len() > MOST {
             "its text is too long to be kept"
         } else if self.text.push(said) {
             return;

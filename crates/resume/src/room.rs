@@ -55,11 +55,20 @@ impl Default for Room {
     }
 }
 
+/// How large the pieces are that a text grows by.
+///
+/// Texts that grow in place are moved from one size to the next, and what lies between them stays empty: a thousand of
+/// them take twice their length. Pieces of one size take each other's places.
+const PIECE: usize = 2 * 1024;
+
 /// A text that takes its memory from a [`Room`], and gives it back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    text: String,
-    /// Of the room: as much as the text has been given.
+    /// All of it up to the pieces.
+    joined: String,
+    pieces: Vec<String>,
+    len: usize,
+    /// Of the room.
     taken: usize,
     room: Room,
 }
@@ -67,35 +76,56 @@ pub(crate) struct Kept {
 impl Kept {
     pub(crate) const fn new(room: Room) -> Self {
         Self {
-            text: String::new(),
+            joined: String::new(),
+            pieces: Vec::new(),
+            len: 0,
             taken: 0,
             room,
         }
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
-    /// False if there is no room for it: then nothing is changed.
-    pub(crate) fn push(&mut self, more: &str) -> bool {
-        let (taken, needed) = (self.taken, self.text.len() + more.len());
-        if taken < needed {
-            // Not doubled: most of that would never be used.
-            let next = needed + (needed / 4).max(512);
-            if !self.room.take(next - taken) {
+    /// The whole of it, put together if it has grown since.
+    pub(crate) fn as_str(&mut self) -> &str {
+        if !self.pieces.is_empty() {
+            self.joined.reserve_exact(self.len - self.joined.len());
+            for piece in std::mem::take(&mut self.pieces) {
+                self.joined.push_str(&piece);
+            }
+            self.room.give_back(self.taken - self.len);
+            self.taken = self.len;
+        }
+        &self.joined
+    }
+
+    /// False if there is no room for all of it: what is kept then is of no use any more.
+    pub(crate) fn push(&mut self, mut more: &str) -> bool {
+        loop {
+            if let Some(piece) = self.pieces.last_mut() {
+                let (fits, rest) = more.split_at(more.floor_char_boundary(PIECE - piece.len()));
+                piece.push_str(fits);
+                self.len += fits.len();
+                more = rest;
+            }
+            if more.is_empty() {
+                return true;
+            }
+            if !self.room.take(PIECE) {
                 return false;
             }
-            self.text.reserve_exact(next - self.text.len());
-            self.taken += next - taken;
+            self.taken += PIECE;
+            self.pieces.push(String::with_capacity(PIECE));
         }
-        self.text.push_str(more);
-        true
     }
 
     /// Lets go of all of it.
     pub(crate) fn clear(&mut self) {
-        self.text = String::new();
+        self.joined = String::new();
+        self.pieces = Vec::new();
+        self.len = 0;
         self.room.give_back(std::mem::take(&mut self.taken));
     }
 }
@@ -112,26 +142,46 @@ mod tests {
 
     #[test]
     fn what_is_let_go_is_there_for_others() {
-        let room = Room::new(4096);
+        let room = Room::new(2 * PIECE);
         let mut one = Kept::new(room.clone());
-        assert!(one.push(&"a".repeat(2000)));
+        assert!(one.push(&"a".repeat(PIECE)));
         let mut other = Kept::new(room.clone());
         assert!(other.push("b"));
-        assert!(!other.push(&"b".repeat(2000)), "there is no room");
-        assert_eq!(other.as_str(), "b", "what it has it keeps");
+        assert!(!other.push(&"b".repeat(PIECE)), "there is no room");
         one.clear();
+        assert_eq!(one.len(), 0);
         assert_eq!(one.as_str(), "");
-        assert!(other.push(&"b".repeat(2000)));
+        assert!(other.push(&"b".repeat(PIECE)));
         drop((one, other));
         assert_eq!(room.0.taken.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_text_takes_little_more_than_it_has() {
-        let room = Room::new(100_000);
-        let mut kept = Kept::new(room);
+        let mut kept = Kept::new(Room::new(100_000));
         while kept.push("token ") {}
-        assert!(kept.as_str().len() > 75_000, "{}", kept.as_str().len());
-        assert!(kept.text.capacity() <= 100_000);
+        assert!(kept.len() > 98_000, "{}", kept.len());
+        assert!(kept.pieces.iter().all(|piece| piece.capacity() == PIECE));
+    }
+
+    #[test]
+    fn a_text_is_the_same_whenever_it_is_put_together() {
+        let room = Room::new(10 * PIECE);
+        // Not all of its characters end where a piece does.
+        let said = ["a", "\u{e9}\u{1f642}", "", "\u{fc}ber"].map(|part| part.repeat(333));
+        for pauses in 0..16 {
+            let (mut kept, mut whole) = (Kept::new(room.clone()), String::new());
+            for (n, part) in said.iter().enumerate() {
+                assert!(kept.push(part));
+                whole += part;
+                if pauses & (1 << n) != 0 {
+                    assert_eq!(kept.as_str(), whole);
+                    assert_eq!(room.0.taken.load(Ordering::Relaxed), whole.len());
+                }
+            }
+            assert_eq!(kept.len(), whole.len());
+            assert_eq!(kept.as_str(), whole);
+        }
+        assert_eq!(room.0.taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -18,7 +18,7 @@ impl<S> State<S> {
         self.rewound = None;
         self.broken
             .extend(self.last_asked().map(|last| Arc::clone(last.id())));
-        self.ask_as_of(self.delivered.text().len())
+        self.ask_as_of(self.delivered.len())
     }
 
     /// Asks once more, as if the answer had ended earlier: the part must then repeat what the caller has.
@@ -45,9 +45,10 @@ impl<S> State<S> {
         let extensions = request.extensions_mut();
         extensions.insert(deadline);
         let mut continuing = Continuing::new(Arc::clone(&model), self.broken.iter().cloned());
+        let tokens = self.delivered.tokens;
         let text = self.delivered.text();
         if !text[..end].trim().is_empty() {
-            let tokens = self.delivered.tokens * end as u64 / text.len() as u64;
+            let tokens = tokens * end as u64 / text.len() as u64;
             let rest = Continue::new(&text[..end], tokens, model, self.options.modes);
             continuing = continuing.with_resent(rest.resent());
             extensions.insert(rest);
@@ -77,7 +78,7 @@ impl<S> State<S> {
             Some(Continued(mode)) => mode,
             // Nothing was delivered but reasoning and white space: it simply answers.
             None if !self.delivered.said => {
-                if self.delivered.text().is_empty() {
+                if self.delivered.len() == 0 {
                     self.join(Mode::Replay, 0, true);
                     return Next::Continue;
                 }

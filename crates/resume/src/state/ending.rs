@@ -54,7 +54,7 @@ impl<S> State<S> {
 
     /// What the part that is over took, if its provider has not said.
     pub(super) fn close_bill(&mut self) {
-        let asked = self.request.body().payload().len() + self.delivered.text().len();
+        let asked = self.request.body().payload().len() + self.delivered.len();
         let usage = self.bill.close(asked);
         if let Some(trail) = &self.trail {
             trail.estimated(usage);
