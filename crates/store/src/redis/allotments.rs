@@ -114,7 +114,11 @@ impl Allotments {
     pub(super) fn draws(&mut self) -> Vec<Reservation> {
         let keys: Vec<_> = self.wanted.keys().take(AT_ONCE).cloned().collect();
         keys.iter()
-            .filter_map(|key| self.wanted.remove(key))
+            .filter_map(|key| {
+                let draw = self.wanted.remove(key)?;
+                // Somebody may have been granted theirs in the batch that drew it.
+                (!self.by_legs.contains_key(key)).then_some(draw)
+            })
             .collect()
     }
 

@@ -64,6 +64,25 @@ async fn calls_go_on_within_what_was_drawn_and_no_further() {
 }
 
 #[tokio::test]
+async fn calls_that_are_granted_together_draw_one_allotment() {
+    let server = Server::start();
+    let budget = tokens(100_000);
+    let ledger = server.ledger(options("together", 4)).await;
+    // More than are asked for with one batch: some are granted theirs with the one that draws.
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let (ledger, budget) = (ledger.clone(), Arc::clone(&budget));
+        calls.spawn(async move { granted(&ledger, &budget, 10).await.void() });
+    }
+    calls.join_all().await;
+    // Whatever is still wanted is drawn with these.
+    for _ in 0..3 {
+        balance(&ledger, &budget).await;
+    }
+    assert_eq!(balance(&ledger, &budget).await.reserved, 40);
+}
+
+#[tokio::test]
 async fn an_allotment_is_given_back_where_room_is_scarce() {
     let server = Server::start();
     let budget = tokens(1000);
