@@ -15,11 +15,14 @@ pub struct PolicyView {
     pub rule: Arc<str>,
     /// Each deployment's id, with the reason if it does not satisfy the rule.
     pub deployments: Vec<(Arc<str>, Option<String>)>,
+    /// Other rules that some deployment satisfies, but none together with this one: where both hold, requests are
+    /// refused.
+    pub excludes: Vec<Arc<str>>,
 }
 
 pub(crate) fn views(config: &Config) -> Vec<PolicyView> {
     let rules = config.policies.rules().iter();
-    rules
+    let mut views: Vec<_> = rules
         .map(|rule| PolicyView {
             rule: Arc::clone(rule.name()),
             deployments: config
@@ -31,8 +34,30 @@ pub(crate) fn views(config: &Config) -> Vec<PolicyView> {
                     (Arc::clone(&deployment.id), why)
                 })
                 .collect(),
+            excludes: Vec::new(),
         })
-        .collect()
+        .collect();
+    for index in 0..views.len() {
+        let view = &views[index];
+        let others = views.iter().filter(|other| view.excludes(other));
+        views[index].excludes = others.map(|other| Arc::clone(&other.rule)).collect();
+    }
+    views
+}
+
+impl PolicyView {
+    /// For each deployment, whether it satisfies the rule.
+    fn satisfied(&self) -> impl Iterator<Item = bool> {
+        self.deployments.iter().map(|(_, why)| why.is_none())
+    }
+
+    /// Whether both rules are satisfied, and never by the same deployment.
+    fn excludes(&self, other: &Self) -> bool {
+        let mut both = self.satisfied().zip(other.satisfied());
+        self.satisfied().any(|it| it)
+            && other.satisfied().any(|it| it)
+            && !both.any(|(this, other)| this && other)
+    }
 }
 
 /// Compliance marks that have ended, or soon will.
@@ -57,6 +82,9 @@ impl fmt::Display for PolicyView {
                 None => write!(f, "\n  yes  {id}")?,
                 Some(why) => write!(f, "\n  no   {id:width$}  {why}")?,
             }
+        }
+        for other in &self.excludes {
+            write!(f, "\n  where `{other}` holds too, no deployment is left")?;
         }
         Ok(())
     }
