@@ -23,7 +23,7 @@ use backstop::{
     FailureKind, Failures, Fallback, FitLayer, Policy, PrimeLayer, Provider, ResumeLayer,
     RetryLayer, RetryPolicy, SpendLayer, TimeoutLayer,
 };
-use http::{HeaderMap, Request};
+use http::Request;
 use secrecy::{ExposeSecret, SecretString};
 use tower::util::MapRequest;
 use tower::{Layer, ServiceBuilder};
@@ -202,9 +202,12 @@ fn stack(
     ))
 }
 
-/// They are the client's, keys among them: nothing below asks for one, and each attempt would copy them all.
-fn no_headers(mut request: Request<Chat>) -> Request<Chat> {
-    *request.headers_mut() = HeaderMap::new();
+/// They are the client's, keys among them: nothing below asks for one, each attempt would copy them all, and they keep
+/// the whole of what they were read into.
+fn no_headers(request: Request<Chat>) -> Request<Chat> {
+    let (head, chat) = request.into_parts();
+    let mut request = Request::new(chat);
+    *request.extensions_mut() = head.extensions;
     request
 }
 
