@@ -9,8 +9,11 @@ use pin_project_lite::pin_project;
 /// than a reset connection.
 const DISCARD: usize = 64 * 1024 * 1024;
 
+/// Less than this is a small part of what servers read at once.
+const SMALL: usize = 4 * 1024;
+
 pin_project! {
-    /// Reads a request's body under a limit. One that comes in one piece is not copied.
+    /// Reads a request's body under a limit. One that comes in one piece is not copied, unless it is small.
     pub(crate) struct Intake<B> {
         #[pin]
         body: B,
@@ -76,7 +79,15 @@ impl<B: Body> Intake<B> {
                 None if *this.over > 0 => {
                     return Poll::Ready(Err(IntakeError::TooLarge));
                 }
-                None if this.rest.is_empty() => return Poll::Ready(Ok(std::mem::take(this.first))),
+                None if this.rest.is_empty() => {
+                    let whole = std::mem::take(this.first);
+                    // As long as the answer takes, it would keep the whole of what it was read into.
+                    return Poll::Ready(Ok(if whole.len() < SMALL {
+                        Bytes::copy_from_slice(&whole)
+                    } else {
+                        whole
+                    }));
+                }
                 None => return Poll::Ready(Ok(this.rest.split().freeze())),
             }
         }
