@@ -9,6 +9,7 @@ use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 
 use crate::key::Key;
 use crate::server::Profile;
@@ -103,8 +104,8 @@ impl OpenAi {
         self
     }
 
-    /// Whether streams are asked to end with their usage, so that records have it, when the caller did not ask:
-    /// the caller is not shown it. On for most servers; some refuse the member.
+    /// Whether streams are asked to end with their usage, so that records have it and budgets are charged no more, when
+    /// the caller did not ask: the caller is not shown it. On for most servers; some refuse the member.
     #[must_use]
     pub const fn ask_usage(mut self, ask: bool) -> Self {
         self.ask_usage = ask;
@@ -127,8 +128,17 @@ impl OpenAi {
 
     /// Whether usage is asked for that the caller did not ask for.
     fn adds_usage(&self, chat: &Chat) -> bool {
-        self.ask_usage && chat.stream() && !chat.has("stream_options")
+        self.ask_usage && chat.stream() && !chat.include_usage()
     }
+}
+
+/// These options of a stream, and that its usage is told.
+fn with_usage(options: Option<&str>) -> String {
+    // What is no object was refused when the request was read.
+    let options = options.and_then(|options| serde_json::from_str(options).ok());
+    let mut options: Map<String, Value> = options.unwrap_or_default();
+    options.insert("include_usage".to_owned(), Value::Bool(true));
+    Value::Object(options).to_string()
 }
 
 impl Dialect for OpenAi {
@@ -173,7 +183,7 @@ impl Dialect for OpenAi {
             }
         });
         if self.adds_usage(chat) {
-            edit = edit.set("stream_options", r#"{"include_usage":true}"#);
+            edit = edit.set("stream_options", with_usage(chat.member("stream_options")));
         }
 
         let mut encoded = Request::new(Full::new(edit.finish()));

@@ -104,7 +104,7 @@ fn json_value() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn usage_is_asked_for_where_nobody_said_anything() {
+fn usage_is_asked_for_where_nobody_did() {
     let options =
         |dialect: &OpenAi, members| sent_json(dialect, chat(members)).0["stream_options"].clone();
     let ours = json!({"include_usage": true});
@@ -116,11 +116,24 @@ fn usage_is_asked_for_where_nobody_said_anything() {
     );
     assert_eq!(options(&dialect, json!({})), Value::Null);
     assert_eq!(options(&dialect, json!({"stream": false})), Value::Null);
-    let theirs = json!({"include_usage": false});
-    assert_eq!(
-        options(&dialect, json!({"stream": true, "stream_options": theirs})),
-        theirs
-    );
+    for (theirs, sent) in [
+        (
+            json!({"include_usage": false}),
+            json!({"include_usage": true}),
+        ),
+        (json!({}), json!({"include_usage": true})),
+        (
+            json!({"include_obfuscation": false, "x": [1]}),
+            json!({"include_obfuscation": false, "x": [1], "include_usage": true}),
+        ),
+        (
+            json!({"include_usage": true, "include_obfuscation": false}),
+            json!({"include_usage": true, "include_obfuscation": false}),
+        ),
+    ] {
+        let members = json!({"stream": true, "stream_options": theirs});
+        assert_eq!(options(&dialect, members), sent, "{theirs}");
+    }
     assert_eq!(
         options(&dialect.ask_usage(false), json!({"stream": true})),
         Value::Null
