@@ -96,7 +96,8 @@ where
                     let meter = meter.take();
                     return Poll::Ready(match result {
                         Ok(response) => {
-                            let meter = meter.map(Meter::answered);
+                            let whole = response.extensions().get();
+                            let meter = meter.map(|meter| meter.answered(whole));
                             Ok(response.map(|body| Tracked::new(body, meter)))
                         }
                         Err(error) => {

@@ -74,6 +74,9 @@
 //! | refused by us, never sent, `4xx`, `429`, `5xx` | nothing |
 //! | sent, and nobody knows (timeout, reset, cancelled) | as [`Unknown`] says: all that was held |
 //!
+//! Whoever turns a whole answer down, such as one that a filter stopped, does not read it: what it took may stand in the
+//! response's extensions as a [`Usage`](backstop_core::Usage), as the layer `Prime` puts it there.
+//!
 //! It is booked in the window that the call was admitted in, and noted in the request's
 //! [`Trail`](backstop_core::Trail), to the nano-dollar.
 //!

@@ -94,9 +94,11 @@ impl<P> Meter<P> {
         }
     }
 
-    /// The call has an answer, which is yet to end.
-    pub(crate) fn answered(mut self) -> Self {
+    /// The call has an answer, which is yet to end; `whole` is what it took if all of it is there.
+    pub(crate) fn answered(mut self, whole: Option<&Usage>) -> Self {
         self.is_answered = true;
+        self.is_proven = whole.is_some();
+        self.usage = whole.copied();
         self
     }
 

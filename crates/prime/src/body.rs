@@ -2,7 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use backstop_core::{Failure, Frame};
+use backstop_core::{Failure, Frame, Usage};
 use http_body::{Body, SizeHint};
 
 use crate::held::Held;
@@ -59,6 +59,16 @@ impl<B: Body> PrimedBody<B> {
         B::Data: Frame,
     {
         self.held.data().find_map(Frame::failure)
+    }
+
+    /// What the answer took, if all of it is held.
+    pub(crate) fn whole_usage(&self) -> Option<Usage>
+    where
+        B::Data: Frame,
+    {
+        let mut frames = self.held.data();
+        let usage = self.held.data().filter_map(Frame::usage).last();
+        usage.copied().filter(|_| frames.any(Frame::is_terminal))
     }
 }
 

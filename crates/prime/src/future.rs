@@ -77,7 +77,12 @@ where
                     let mut response = slot.take().expect("it was there a moment ago");
                     primed.map_err(Into::into)?;
                     if let Some(failure) = response.body().failure() {
-                        response.extensions_mut().insert(failure);
+                        let usage = response.body().whole_usage();
+                        let extensions = response.extensions_mut();
+                        extensions.insert(failure);
+                        if let Some(usage) = usage {
+                            extensions.insert(usage);
+                        }
                     }
                     return Poll::Ready(Ok(response));
                 }

@@ -40,7 +40,8 @@
 //!
 //! Role deltas, pings and lifecycle events do not end it. An error of the body before that is the error of the call.
 //! A verdict that a held frame carries ([`Frame::failure`], such as a refusal) is put into the response's extensions,
-//! where [`Failures`] finds it: the response stays `Ok`, so that the provider's own words can be handed on.
+//! where [`Failures`] finds it: the response stays `Ok`, so that the provider's own words can be handed on. If the whole
+//! answer is held and says what it took, so is its [`Usage`]: whoever leaves such an answer behind does not read it.
 //!
 //! # Where it belongs
 //!
@@ -55,6 +56,7 @@
 //!
 //! [`BoxError`]: backstop_core::BoxError
 //! [`Failures`]: backstop_core::Failures
+//! [`Usage`]: backstop_core::Usage
 //! [`Frame::failure`]: backstop_core::Frame::failure
 //! [`Frame::is_content`]: backstop_core::Frame::is_content
 //! [`Frame::is_terminal`]: backstop_core::Frame::is_terminal

@@ -5,7 +5,7 @@ mod support;
 use std::pin::pin;
 use std::task::Poll;
 
-use backstop_core::{BoxError, Classify, Failure, FailureKind, Failures};
+use backstop_core::{BoxError, Classify, Failure, FailureKind, Failures, Usage};
 use backstop_prime::{Prime, PrimeLayer, PrimedBody, future::ResponseFuture};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -128,6 +128,7 @@ fn a_verdict_in_a_held_frame_is_found_in_the_extensions() {
     let refusal = Piece {
         terminal: true,
         failure: Some(FailureKind::ContentFilter),
+        usage: Some(Usage::reported(9, 4)),
         ..preamble("content_filter")
     };
     let mut refused = response(script([preamble("role").into(), refusal.into()]));
@@ -135,6 +136,11 @@ fn a_verdict_in_a_held_frame_is_found_in_the_extensions() {
     assert_eq!(
         verdict.as_ref().map(Failure::kind),
         Some(FailureKind::ContentFilter)
+    );
+    assert_eq!(
+        refused.extensions().get(),
+        Some(&Usage::reported(9, 4)),
+        "nobody may read on"
     );
     assert_eq!(
         replay(refused.body_mut()),

@@ -62,6 +62,23 @@ async fn what_the_provider_reports_is_charged_and_noted() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_turned_down_unread_is_charged_as_it_says() {
+    let budgets = budgets([total(10_000)]);
+    let calls = Calls::default();
+    let refused = || {
+        let mut response = whole();
+        response.extensions_mut().insert(Usage::reported(90, 7));
+        Ok(response)
+    };
+    let service = layer(&budgets).layer(service(&calls, refused));
+    let (request, trail) = traced();
+    let response = service.oneshot(request).await.expect("room");
+    drop(response);
+    assert_eq!(booked(&budgets).await, (104, 0));
+    assert_eq!(trail.cost(), Some(NanoUsd::from_nano(104)));
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_fit_is_not_made() {
     let day = Window::day("Europe/Berlin").expect("a zone");
     let budgets = budgets([Budget::new(Scope::Key, usd(100), day)]);

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use backstop_core::{BoxError, Failure, FailureKind, Frame};
+use backstop_core::{BoxError, Failure, FailureKind, Frame, Usage};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, SizeHint};
@@ -18,6 +18,7 @@ pub(crate) struct Piece {
     pub(crate) content: bool,
     pub(crate) terminal: bool,
     pub(crate) failure: Option<FailureKind>,
+    pub(crate) usage: Option<Usage>,
 }
 
 /// A role delta, a ping: something that is no part of the answer.
@@ -56,6 +57,10 @@ impl Frame for Piece {
 
     fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
     }
 
     fn failure(&self) -> Option<Failure> {
