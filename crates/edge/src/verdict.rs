@@ -4,7 +4,9 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use backstop_chat::{InvalidChat, ProviderError};
-use backstop_core::{Exhausted, FailureKind, Ineligible, Outcome, Reach, failure_of, wall};
+use backstop_core::{
+    Exhausted, Failure, FailureKind, Ineligible, Outcome, Reach, failure_of, wall,
+};
 use http::StatusCode;
 
 use crate::error::{Rejection, millis};
@@ -23,13 +25,14 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Rejection {
 fn of_plan(exhausted: &Exhausted) -> Rejection {
     let verdict = exhausted.verdict();
     let rejection = match verdict.kind() {
-        FailureKind::Ineligible(
-            Ineligible::Budget
-            | Ineligible::Ledger
-            | Ineligible::Region
-            | Ineligible::Window
-            | Ineligible::Capability,
-        )
+        kind @ FailureKind::Ineligible(Ineligible::Window | Ineligible::Capability) => {
+            let rejection = of_kind(kind, None);
+            match reasons(exhausted, kind) {
+                reasons if reasons.is_empty() => return rejection,
+                reasons => return rejection.explain(&reasons.join("; ")),
+            }
+        }
+        FailureKind::Ineligible(Ineligible::Budget | Ineligible::Ledger | Ineligible::Region)
         | FailureKind::ContextWindow
         | FailureKind::ContentFilter
         | FailureKind::Deadline => return of_kind(verdict.kind(), verdict.retry_after()),
@@ -50,6 +53,20 @@ fn of_plan(exhausted: &Exhausted) -> Rejection {
         }
     };
     rejection.retry_after(verdict.retry_after())
+}
+
+/// What each deployment said that failed in this way, once.
+fn reasons(exhausted: &Exhausted, kind: FailureKind) -> Vec<&str> {
+    let mut reasons = Vec::new();
+    for (_, error) in exhausted.errors() {
+        let failure = failure_of(&**error).filter(|failure| failure.kind() == kind);
+        if let Some(why) = failure.and_then(Failure::detail)
+            && !reasons.contains(&why)
+        {
+            reasons.push(why);
+        }
+    }
+    reasons
 }
 
 /// One deployment's own failure.
@@ -95,7 +112,7 @@ fn of_one(error: &(dyn Error + 'static)) -> Rejection {
             )
             .param(Some("model"))
         }
-        FailureKind::Ineligible(Ineligible::Capability) => {
+        FailureKind::Ineligible(Ineligible::Capability | Ineligible::Window) => {
             let rejection = of_kind(failure.kind(), None);
             match failure.detail() {
                 Some(detail) => rejection.explain(detail),
@@ -212,11 +229,12 @@ fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
     rejection.retry_after(retry_after)
 }
 
-/// When that is, in whole seconds, not too early; `None` in the years that nobody plans for.
+/// When that is, to the nearest second: it was a moment ago that it was so far away. `None` in the years that nobody
+/// plans for.
 fn moment(after: Duration) -> Option<String> {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    const ALMOST_A_SECOND: Duration = Duration::from_nanos(999_999_999);
-    let then = (after < CENTURY).then(|| wall::now() + after + ALMOST_A_SECOND)?;
+    const HALF_A_SECOND: Duration = Duration::from_millis(500);
+    let then = (after < CENTURY).then(|| wall::now() + after + HALF_A_SECOND)?;
     // The clock may be set to before 1970, for which there is no such date.
     then.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(httpdate::fmt_http_date(then))
