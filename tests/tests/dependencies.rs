@@ -62,6 +62,17 @@ fn providers_depend_on_chat_and_core_alone() {
 }
 
 #[test]
+fn the_store_depends_on_what_has_the_traits_that_it_implements() {
+    assert_depends_only_on("store", &["budget", "core"]);
+}
+
+#[test]
+fn the_simulator_depends_on_nothing_of_ours() {
+    // It is checked by the vendors' SDKs, so it shares no misreading with the dialects.
+    assert_depends_only_on("sim", &[]);
+}
+
+#[test]
 fn layers_depend_on_no_other_layer() {
     for layer in LAYERS {
         match layer {
@@ -118,9 +129,10 @@ fn layers_choose_no_metrics_format_or_http_library() {
     for (folder, package) in crates().filter(|(folder, _)| LAYERS.contains(folder)) {
         for dependency in normal(package) {
             let name = dependency.name.as_str();
-            let writes_records = folder == "audit" && name == "serde";
+            // Records are written, and the documents of answers read and put together.
+            let has_a_format = ["audit", "collect"].contains(&folder) && name == "serde";
             assert!(
-                writes_records || !["hyper", "metrics", "prometheus", "serde"].contains(&name),
+                has_a_format || !["hyper", "metrics", "prometheus", "serde"].contains(&name),
                 "backstop-{folder} depends on {name}: a layer works over any service, and is \
                  watched through its `Observe` hook"
             );
