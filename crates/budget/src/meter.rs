@@ -39,6 +39,8 @@ struct Held {
     requests: u64,
     /// The tokens that it is for.
     usage: Usage,
+    /// The most that it takes. More may be held: where one currency is short, the answer is bounded in all.
+    most: Amounts,
 }
 
 impl<P> Meter<P> {
@@ -63,7 +65,9 @@ impl<P> Meter<P> {
     where
         P: Price<Req>,
     {
+        let bound = quote.amounts(&shared.price, &shared.options, quote.output, requests);
         let held = Held {
+            most: bound.min(lease.granted()),
             lease,
             spend,
             requests,
@@ -144,10 +148,10 @@ impl<P> Meter<P> {
             Unknown::Zero => self.pay_nothing(),
             Unknown::HoldFull => {
                 if let Some(held) = &self.held {
-                    let granted = held.lease.granted();
-                    let is_known = self.cost(&held.usage).is_some();
-                    let nano = NanoUsd::from_nano(granted.of(Currency::NanoUsd));
-                    self.pay(held.usage, is_known.then_some(nano), granted);
+                    let (usage, most) = (held.usage, held.most);
+                    let is_known = self.cost(&usage).is_some();
+                    let nano = NanoUsd::from_nano(most.of(Currency::NanoUsd));
+                    self.pay(usage, is_known.then_some(nano), most);
                 }
             }
         }

@@ -121,6 +121,23 @@ async fn an_answer_is_bounded_to_what_fits() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_bounded_is_charged_for_no_more_than_that() {
+    // Where dollars are short there are tokens enough.
+    let tokens = Budget::new(Scope::Global, Limit::Tokens(10_000), Window::total());
+    let budgets = budgets([total(341), tokens]);
+    let calls = Calls::default();
+    let timeout = || Err(Failure::new(FailureKind::Timeout).into());
+    let service = layer(&budgets).layer(service(&calls, timeout));
+    let (request, trail) = traced();
+    service.oneshot(request).await.expect_err("it fails");
+    let balances = budgets.balances().await.expect("it is there");
+    let spent: Vec<_> = balances.iter().map(|balance| balance.spent).collect();
+    assert_eq!(spent, [100 + 2 * 120, 100 + 120]);
+    assert!(balances.iter().all(|balance| balance.reserved == 0));
+    assert_eq!(trail.cost(), Some(NanoUsd::from_nano(340)));
+}
+
+#[tokio::test]
 async fn every_choice_is_paid_for() {
     let budgets = budgets([total(10_000)]);
     let calls = Calls::default();
