@@ -1,3 +1,5 @@
+mod rules;
+
 use std::fmt;
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -89,6 +91,7 @@ pub fn find(name: &str) -> Case {
 #[must_use]
 pub fn all() -> Vec<Case> {
     let mut cases = layers();
+    cases.extend(rules::rules());
     cases.extend(stacks());
     cases.extend(bodies());
     cases

@@ -39,7 +39,7 @@ where
     frames
 }
 
-fn at_hand<T>(poll: Poll<T>) -> T {
+pub(crate) fn at_hand<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("nothing here waits"),

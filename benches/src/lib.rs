@@ -7,6 +7,7 @@
 mod cases;
 mod drive;
 pub mod ready;
+pub mod report;
 pub mod stack;
 
 pub use self::cases::{Case, all, find};

@@ -52,10 +52,22 @@ fn each_layer_allocates_what_its_documentation_says() {
         ("attempt", 1),
         // A clone of the extensions with the trail and the deadline in them.
         ("retry", 4),
+        ("fit", 0),
+        ("residency, no rule holds", 0),
+        // The rules that hold, and their names for the record; the permit; more room among the extensions.
+        ("residency, a rule holds", 10),
+        // The legs of the reservation, and itself.
+        ("budget of four accounts", 2),
     ];
     for (name, bound) in bounds {
         assert_eq!(own(name), bound, "{name}");
     }
+}
+
+#[test]
+fn a_reservation_in_memory_allocates_its_legs_and_itself() {
+    let name = "reserve and settle, four accounts in memory";
+    assert_eq!(of(name).count_total, 2);
 }
 
 #[test]

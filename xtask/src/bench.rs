@@ -1,10 +1,11 @@
-//! `cargo xtask bench [layers|gateway] [--write-readme]`: what the layers and the gateway cost.
+//! `cargo xtask bench [layers|ledgers|gateway] [--write-readme]`: what the layers, the ledgers and the gateway cost.
 //!
 //! Times are reported; what passes or fails are ratios and counts, which hold on any machine. Tables in Markdown go
 //! to stdout, everything else to stderr.
 
 mod gateway;
 mod layers;
+mod ledgers;
 mod machine;
 
 use crate::workspace::Workspace;
@@ -21,19 +22,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let (mut part, mut write) = (None, false);
     for argument in arguments {
         match &**argument {
-            "layers" | "gateway" if part.is_none() => part = Some(&**argument),
+            "layers" | "ledgers" | "gateway" if part.is_none() => part = Some(&**argument),
             "--write-readme" => write = true,
             other => return Err(format!("unexpected argument `{other}`").into()),
         }
     }
     if write && part.is_some() {
-        return Err("`--write-readme` writes both tables, so it measures both".into());
+        return Err("`--write-readme` writes all tables, so it measures all".into());
     }
 
     let mut text = machine::line();
     let mut passed = true;
-    let parts: [(&str, fn(&Workspace) -> Result<Tables>); 2] =
-        [("layers", layers::run), ("gateway", gateway::run)];
+    let parts: [(&str, fn(&Workspace) -> Result<Tables>); 3] = [
+        ("layers", layers::run),
+        ("ledgers", ledgers::run),
+        ("gateway", gateway::run),
+    ];
     for (name, run) in parts {
         if part.is_none_or(|part| part == name) {
             let tables = run(workspace)?;

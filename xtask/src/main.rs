@@ -39,7 +39,7 @@ const TASKS: [Task; 4] = [
     },
     Task {
         name: "bench",
-        about: "what the layers and the gateway cost: bench [layers|gateway] [--write-readme]",
+        about: "what layers, ledgers and the gateway cost: bench [layers|ledgers|gateway] [--write-readme]",
         run: bench::run,
     },
 ];

@@ -21,6 +21,41 @@ struct Cost {
     instructions: Option<u64>,
 }
 
+impl Cost {
+    /// That of a case which stands on no other.
+    fn none() -> Self {
+        Self {
+            instructions: Some(0),
+            ..Self::default()
+        }
+    }
+}
+
+/// What decides whether a deployment may be asked: each with what it stands on, and how many allocations and
+/// instructions it may add to that.
+const RULES: [(&str, Option<&str>, f64, f64); 4] = [
+    ("fit", Some("bare service inside a stack"), 0.0, 500.0),
+    (
+        "residency, no rule holds",
+        Some("bare service inside a stack"),
+        0.0,
+        2_500.0,
+    ),
+    (
+        "residency, a rule holds",
+        Some("bare service inside a stack"),
+        10.0,
+        9_000.0,
+    ),
+    // The legs of the reservation, and itself.
+    (
+        "reserve and settle, four accounts in memory",
+        None,
+        2.0,
+        20_000.0,
+    ),
+];
+
 struct Case {
     name: String,
     /// The case that this one stands on.
@@ -122,10 +157,7 @@ fn tables(cases: &[Case], costs: &HashMap<&str, Cost>) -> Tables {
     text += "| | what it adds to | ns | allocations | instructions |\n|---|---|--:|--:|--:|\n";
     for Case { name, over } in cases {
         let (cost, base) = (costs[&**name], over.as_deref().map(|over| costs[over]));
-        let base = base.unwrap_or(Cost {
-            instructions: Some(0),
-            ..Cost::default()
-        });
+        let base = base.unwrap_or_else(Cost::none);
         let instructions = cost.instructions.zip(base.instructions).map_or_else(
             || "–".to_owned(),
             |(own, base)| (own as i64 - base as i64).to_string(),
@@ -154,6 +186,20 @@ fn tables(cases: &[Case], costs: &HashMap<&str, Cost>) -> Tables {
     let of = |name: &str| costs[name];
     let stack = of("every layer").allocations - of("bare service").allocations;
     gate("a stack of every layer", 20.0, " allocations", stack as f64);
+    for (name, over, allocations, instructions) in RULES {
+        let base = over.map_or_else(Cost::none, of);
+        let own = of(name);
+        let allocated = own.allocations as f64 - base.allocations as f64;
+        gate(name, allocations, " allocations", allocated);
+        if let (Some(own), Some(base)) = (own.instructions, base.instructions) {
+            gate(
+                name,
+                instructions,
+                " instructions",
+                own as f64 - base as f64,
+            );
+        }
+    }
     let count = |name: &str| of(name).instructions.map(|count| count as f64);
     let failover = || {
         let bare = count("bare service")?;

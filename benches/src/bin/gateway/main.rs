@@ -6,18 +6,17 @@
 mod load;
 mod process;
 mod records;
-mod report;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use backstop_benches::report::{Gate, Report, median, ratio};
 use bytes::Bytes;
 
 use crate::load::Load;
 use crate::process::Server;
 use crate::records::Decisions;
-use crate::report::{Gate, Report, Samples, median, ratio};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -133,6 +132,16 @@ model_list:
 audit: {{dir: {audit}}}
 "#
     )
+}
+
+/// One target's numbers in one kind of load, a value per round.
+#[derive(Default)]
+struct Samples {
+    rate: Vec<f64>,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+    /// Microseconds of processor time for a request.
+    cpu: Vec<f64>,
 }
 
 /// One target under one kind of load, again and again.

@@ -2,18 +2,9 @@
 
 use std::fmt::{self, Write};
 
-/// One target's numbers in one kind of load, a value per round.
-#[derive(Default)]
-pub(crate) struct Samples {
-    pub(crate) rate: Vec<f64>,
-    pub(crate) p50: Vec<f64>,
-    pub(crate) p99: Vec<f64>,
-    /// Microseconds of processor time for a request.
-    pub(crate) cpu: Vec<f64>,
-}
-
 /// The middle one of all rounds; not a number without any.
-pub(crate) fn median(values: &[f64]) -> f64 {
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     match sorted.len() {
@@ -24,26 +15,35 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 }
 
 /// The middle one of the ratios of each round: what disturbs a round disturbs both of its numbers.
-pub(crate) fn ratio(of: &[f64], to: &[f64]) -> f64 {
+#[must_use]
+pub fn ratio(of: &[f64], to: &[f64]) -> f64 {
     let ratios: Vec<_> = of.iter().zip(to).map(|(of, to)| of / to).collect();
     median(&ratios)
 }
 
-pub(crate) struct Gate {
-    pub(crate) what: &'static str,
-    pub(crate) bound: &'static str,
-    pub(crate) measured: String,
-    pub(crate) passed: bool,
+/// What passes or fails: ratios and counts, which hold on any machine.
+#[derive(Debug)]
+pub struct Gate {
+    /// What is measured.
+    pub what: &'static str,
+    /// What it has to be.
+    pub bound: &'static str,
+    /// What it is.
+    pub measured: String,
+    /// Whether that is within the bound.
+    pub passed: bool,
 }
 
-#[derive(Default)]
-pub(crate) struct Report {
+/// Tables, and whether a gate in them has failed.
+#[derive(Debug, Default)]
+pub struct Report {
     text: String,
     failed: bool,
 }
 
 impl Report {
-    pub(crate) fn row<I>(&mut self, cells: I)
+    /// Adds a row.
+    pub fn row<I>(&mut self, cells: I)
     where
         I: IntoIterator<Item: fmt::Display>,
     {
@@ -53,12 +53,14 @@ impl Report {
         self.text += "|\n";
     }
 
-    pub(crate) fn line(&mut self, text: &str) {
+    /// Adds a line of text.
+    pub fn line(&mut self, text: &str) {
         self.text += text;
         self.text += "\n";
     }
 
-    pub(crate) fn gates(&mut self, gates: &[Gate]) {
+    /// Adds the table of gates.
+    pub fn gates(&mut self, gates: &[Gate]) {
         self.row(["gate", "bound", "measured", ""]);
         self.line("|---|---|---|---|");
         for Gate {
@@ -74,7 +76,9 @@ impl Report {
         }
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
+    /// Whether a gate has failed.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
         self.failed
     }
 }
