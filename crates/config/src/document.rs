@@ -47,12 +47,12 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
     let parsed = serde_saphyr::from_str_with_options::<Node>(text, options);
     let mut document = parsed.map_err(|error| {
         let message = error.without_snippet().to_string();
-        // The place is said once, by us.
-        let message = message
-            .split(" at line ")
-            .next()
-            .unwrap_or(&message)
-            .to_owned();
+        // The place is said once, by us, and the parser's own options are nobody's business.
+        let cut = [" at line ", ", set DuplicateKeyPolicy"]
+            .into_iter()
+            .filter_map(|from| message.find(from))
+            .min();
+        let message = message[..cut.unwrap_or(message.len())].to_owned();
         match error.location() {
             Some(location) if location.line() > 0 => ConfigError::at(
                 Place {

@@ -38,8 +38,12 @@ impl Known {
         let Some(mut section) = top.section("catalog")? else {
             return Ok(Self::Shipped);
         };
-        let (path, place) = section.required_text("file")?;
+        let place = section.place();
+        let file = section.text("file")?;
         section.finish()?;
+        let Some((path, place)) = file else {
+            return Err(ConfigError::at(place, "`file` is missing in `catalog`"));
+        };
         let text = environment
             .watched(Path::new(&path))
             .map_err(|message| ConfigError::at(place, message))?;
