@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod process;
 mod records;
+mod redis;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) use self::answer::Answer;
 pub(crate) use self::client::{Client, Response, Stream, ask, get, post, raw, request};
 pub(crate) use self::config::{Deployment, config, deployment};
 pub(crate) use self::process::{Finished, Gateway, Setup};
+pub(crate) use self::redis::Redis;
 
 /// How long anything may take before the test has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
