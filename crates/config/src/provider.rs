@@ -1,5 +1,7 @@
 //! Which provider a deployment's model string means, and what that provider needs.
 
+use backstop::region::Derivation;
+
 use crate::error::{ConfigError, Place, nearest};
 use crate::read::Section;
 use crate::schema::{AwsCredentials, BedrockConfig, ProviderConfig};
@@ -147,12 +149,12 @@ pub(crate) fn read(
 fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderConfig, ConfigError> {
     let place = params.place();
     let environment = params.environment();
-    let endpoint = match params.text("aws_bedrock_runtime_endpoint")? {
+    let (endpoint, endpoint_place) = match params.text("aws_bedrock_runtime_endpoint")? {
         Some((endpoint, place)) => {
             check_url("aws_bedrock_runtime_endpoint", &endpoint, place)?;
-            Some(endpoint)
+            (Some(endpoint), place)
         }
-        None => base,
+        None => (base, place),
     };
     let region = params
         .text("aws_region_name")?
@@ -166,6 +168,15 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
             )
             .help("write `aws_region_name: us-east-1`, or set AWS_REGION")
         })?;
+    let elsewhere = endpoint
+        .as_deref()
+        .and_then(region_of)
+        .filter(|named| !named.eq_ignore_ascii_case(&region));
+    if let Some(named) = elsewhere {
+        let message = format!("the endpoint is in `{named}`, but the region is `{region}`");
+        return Err(ConfigError::at(endpoint_place, message)
+            .help("requests are signed for one region, and what is known of a deployment's place follows from it"));
+    }
     let access_key_id = params.secret("aws_access_key_id")?;
     let secret_access_key = params.secret("aws_secret_access_key")?;
     let session_token = params.secret("aws_session_token")?;
@@ -187,6 +198,18 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
         endpoint,
         credentials,
     }))
+}
+
+/// The region that the address of an endpoint of AWS's own names.
+fn region_of(endpoint: &str) -> Option<String> {
+    let endpoint: http::Uri = endpoint.parse().ok()?;
+    let host = endpoint.host()?.to_ascii_lowercase();
+    let is_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    if !is_aws.iter().any(|domain| host.ends_with(domain)) {
+        return None;
+    }
+    let is_region = |label: &&str| Derivation::bedrock(label, "").is_ok();
+    host.split('.').find(is_region).map(str::to_owned)
 }
 
 fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {

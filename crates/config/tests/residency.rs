@@ -142,6 +142,42 @@ fn a_claim_that_promises_more_than_is_derived_is_refused_with_the_reason() {
 }
 
 #[test]
+fn an_endpoint_of_aws_is_in_the_region_that_the_deployment_is_called_in() {
+    let at = |key: &str, endpoint: &str| {
+        format!(
+            "model_list:
+  - model_name: smart
+    litellm_params:
+      model: bedrock/anthropic.claude-sonnet-4-6
+      {key}: {endpoint}
+"
+        )
+    };
+    let elsewhere = |line: u32, column: u32| {
+        format!(
+            "b.yaml:{line}:{column}: the endpoint is in `us-east-1`, but the region is `eu-central-1`; requests are \
+             signed for one region, and what is known of a deployment's place follows from it"
+        )
+    };
+    for host in [
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        "vpce-1a2b.bedrock-runtime.us-east-1.vpce.amazonaws.com",
+        "Bedrock-Runtime.US-East-1.api.aws",
+    ] {
+        let url = format!("https://{host}");
+        assert_error(&at("aws_bedrock_runtime_endpoint", &url), &elsewhere(5, 37));
+        assert_error(&at("api_base", &url), &elsewhere(4, 7));
+    }
+    for host in [
+        "bedrock-runtime.eu-central-1.amazonaws.com",
+        "us-east-1.bedrock.internal",
+        "127.0.0.1:8080",
+    ] {
+        sound(&at("api_base", &format!("https://{host}")));
+    }
+}
+
+#[test]
 fn a_rule_that_nobody_satisfies_is_a_mistake_unless_it_says_otherwise() {
     let text = "model_list:
   - {model_name: smart, litellm_params: {model: openai/gpt-4o}, model_info: {id: undeclared}}
