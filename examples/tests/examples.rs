@@ -129,3 +129,23 @@ fn two_regions_of_an_http_api_stand_in_for_each_other() {
         "{printed}"
     );
 }
+
+#[test]
+fn data_stays_in_the_eu_on_one_route_of_two() {
+    let why = "  virginia not asked: rule `only eu`: it processes in us-east-1, not within eu";
+    assert_prints(
+        &run("residency"),
+        &[
+            "all is well",
+            "  /any: 200 OK from virginia",
+            "  /eu: 200 OK from frankfurt",
+            "Frankfurt is down",
+            "  /any: 200 OK from virginia",
+            "  /eu: 503 Service Unavailable",
+            "Virginia was asked 2 times",
+            "on record for /eu:",
+            why,
+            why,
+        ],
+    );
+}

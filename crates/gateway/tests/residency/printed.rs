@@ -93,3 +93,41 @@ async fn a_mark_that_has_ended_is_warned_of_at_the_start_and_at_each_reload() {
     gateway.logged(&["configuration reloaded"]).await;
     assert_eq!(warned(&gateway), 2);
 }
+
+#[tokio::test]
+async fn check_reads_the_example() {
+    let variables = [
+        "OPENAI_API_KEY",
+        "OPENAI_EU_KEY",
+        "ANTHROPIC_API_KEY",
+        "WEB_KEY",
+        "CLINIC_KEY",
+        "LEGAL_KEY",
+        "BACKSTOP_KEY",
+    ];
+    let text = include_str!("../../../../examples/residency.yaml");
+    let setup = Setup::new(&["check", "--config", "residency.yaml"]).file("residency.yaml", text);
+    let setup = variables
+        .into_iter()
+        .fold(setup, |setup, name| setup.env(name, name));
+    let finished = setup.run().await;
+    assert!(finished.status.success(), "{}", finished.stderr);
+    for (rule, satisfied) in [
+        ("eu-only", &["frankfurt"][..]),
+        ("eu-pii", &["frankfurt"]),
+        ("us-health", &["anthropic-us"]),
+        ("zero-retention", &["anthropic-us", "frankfurt"]),
+    ] {
+        let printed = finished.stdout.split("\n\n");
+        let title = format!("residency rule {rule}\n");
+        let printed = printed.filter_map(|part| part.trim_start().strip_prefix(&title));
+        let yes = |part: &str| -> Vec<String> {
+            let lines = part
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("yes "));
+            lines.map(|id| id.trim().to_owned()).collect()
+        };
+        let said: Vec<_> = printed.map(yes).collect();
+        assert_eq!(said, [satisfied], "{rule}: {}", finished.stdout);
+    }
+}
