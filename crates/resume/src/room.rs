@@ -49,9 +49,9 @@ impl Room {
 }
 
 impl Default for Room {
-    /// 24 MiB: some 6 000 tokens for each of a thousand streams.
+    /// 16 MiB: some 4 000 tokens for each of a thousand streams.
     fn default() -> Self {
-        Self::new(24 * 1024 * 1024)
+        Self::new(16 * 1024 * 1024)
     }
 }
 
