@@ -18,7 +18,7 @@ use crate::layer::Options;
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// From how many bytes on events do not wait for those that are ready behind them.
-const BATCH: usize = 7 * 1024;
+const BATCH: usize = 3 * 1024;
 
 /// As much as most events have.
 const ROOM: usize = 1024;
@@ -140,7 +140,7 @@ where
     }
 }
 
-/// Events that are ready together. A single one is not copied.
+/// Events that are ready together.
 #[derive(Default)]
 struct Batch {
     first: Bytes,
@@ -157,7 +157,8 @@ impl Batch {
             return;
         }
         if self.all.is_empty() {
-            self.all.reserve(4 * (self.first.len() + event.len()));
+            let two = self.first.len() + event.len();
+            self.all.reserve_exact((4 * two).min(BATCH + ROOM).max(two));
             self.all.extend_from_slice(&self.first);
         } else if self.all.capacity() - self.all.len() < event.len() {
             // As much as most batches need, and no more: it may wait for long before a slow client.
@@ -172,10 +173,13 @@ impl Batch {
     }
 
     fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() {
-            self.first
-        } else {
+        if !self.all.is_empty() {
             self.all.into()
+        } else if self.first.len() < BATCH {
+            // It may wait for long, and would keep all of the events that it came with.
+            Bytes::copy_from_slice(&self.first)
+        } else {
+            self.first
         }
     }
 }
