@@ -30,6 +30,9 @@ const HEAD: Duration = Duration::from_secs(75);
 /// How many HTTP/2 streams' uploads may wait on one connection.
 const UPLOADS: u32 = 16;
 
+/// hyper's least.
+const MIN_BUFFER: usize = 8 * 1024;
+
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
 
@@ -56,7 +59,8 @@ impl Server {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .max_buf_size(general.connection_buffer)
+            // Half of it, for events are written in batches: one more may stand behind what waits.
+            .max_buf_size((general.connection_buffer / 2).max(MIN_BUFFER))
             .max_header_size(HEAD_BYTES);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
