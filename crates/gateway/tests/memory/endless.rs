@@ -1,5 +1,6 @@
 //! A provider that writes as fast as it may.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,14 +10,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const MIB: usize = 1024 * 1024;
 
-/// What each event says.
-pub(crate) const TOKEN: &str = "token ";
-
 /// A provider of long streams.
 #[derive(Debug)]
 pub(crate) struct Endless {
     address: SocketAddr,
-    events: usize,
+    /// What all its events but the last look like, and how many of them an answer has.
+    pub(crate) event: String,
+    pub(crate) events: usize,
     /// How many bytes of answers it has written.
     pub(crate) written: Arc<AtomicUsize>,
     /// How many answers are written to their end.
@@ -24,8 +24,8 @@ pub(crate) struct Endless {
 }
 
 impl Endless {
-    /// Each answer has at least `size` bytes.
-    pub(crate) async fn start(size: usize) -> Self {
+    /// Each answer has at least `size` bytes, in events that say `text`.
+    pub(crate) async fn start(size: usize, text: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         // What the system holds for it is not the gateway's doing.
         socket.set_send_buffer_size(16 * 1024).expect("a size");
@@ -33,29 +33,40 @@ impl Endless {
             .bind(([127, 0, 0, 1], 0).into())
             .expect("a free port");
         let listener = socket.listen(1024).expect("it listens");
+        let event = event(text, "null");
         let endless = Self {
             address: listener.local_addr().expect("bound"),
-            events: size.div_ceil(event(TOKEN, "null").len()),
+            events: size.div_ceil(event.len()),
+            event,
             written: Arc::default(),
             finished: Arc::default(),
         };
-        tokio::spawn(accept(
-            listener,
-            endless.events,
-            Arc::clone(&endless.written),
-            Arc::clone(&endless.finished),
-        ));
+        let answer = Answer {
+            many: endless.event.repeat(MANY).into(),
+            length: endless.event.len() * endless.events,
+            written: Arc::clone(&endless.written),
+            finished: Arc::clone(&endless.finished),
+        };
+        tokio::spawn(accept(listener, answer));
         endless
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
+}
 
-    /// How many tokens an answer has.
-    pub(crate) fn tokens(&self) -> usize {
-        self.events
-    }
+/// How many events are written at once, if they may be.
+const MANY: usize = 64;
+
+/// What is written to each client.
+#[derive(Clone, Debug)]
+struct Answer {
+    many: Arc<str>,
+    /// Of all events but the last.
+    length: usize,
+    written: Arc<AtomicUsize>,
+    finished: Arc<AtomicUsize>,
 }
 
 fn event(content: &str, finish: &str) -> String {
@@ -65,50 +76,40 @@ fn event(content: &str, finish: &str) -> String {
     )
 }
 
-async fn accept(
-    listener: TcpListener,
-    events: usize,
-    written: Arc<AtomicUsize>,
-    finished: Arc<AtomicUsize>,
-) {
+async fn accept(listener: TcpListener, answer: Answer) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (written, finished) = (Arc::clone(&written), Arc::clone(&finished));
+        let answer = answer.clone();
         tokio::spawn(async move {
             // Clients leave.
-            if answer(stream, events, &written).await.is_ok() {
-                finished.fetch_add(1, Ordering::Relaxed);
+            if answer.write(stream).await.is_ok() {
+                answer.finished.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
 }
 
-async fn answer(
-    mut stream: TcpStream,
-    events: usize,
-    written: &AtomicUsize,
-) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"}") {
-        if stream.read_buf(&mut request).await? == 0 {
-            return Ok(());
+impl Answer {
+    async fn write(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            if stream.read_buf(&mut request).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
-    }
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    stream.write_all(head.as_bytes()).await?;
-    let token = event(TOKEN, "null");
-    let many = token.repeat(64);
-    let mut left = events;
-    while left > 0 {
-        let now = left.min(64);
-        let mut rest = &many.as_bytes()[..now * token.len()];
-        while !rest.is_empty() {
-            let wrote = stream.write(rest).await?;
-            written.fetch_add(wrote, Ordering::Relaxed);
-            rest = &rest[wrote..];
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await?;
+        let mut wrote = 0;
+        while wrote < self.length {
+            let rest = &self.many.as_bytes()[wrote % self.many.len()..];
+            let now = stream
+                .write(&rest[..rest.len().min(self.length - wrote)])
+                .await?;
+            self.written.fetch_add(now, Ordering::Relaxed);
+            wrote += now;
         }
-        left -= now;
+        let end = event("", "\"stop\"") + "data: [DONE]\n\n";
+        stream.write_all(end.as_bytes()).await?;
+        stream.shutdown().await
     }
-    let end = event("", "\"stop\"") + "data: [DONE]\n\n";
-    stream.write_all(end.as_bytes()).await?;
-    stream.shutdown().await
 }

@@ -42,12 +42,23 @@ impl Endless {
         };
         within("a provider that is made to wait", stalls).await
     }
+
+    /// Asserts that this was its answer, and the whole of it.
+    fn assert_whole(&self, reader: &Reader) {
+        assert_eq!(reader.tokens, self.events);
+        let [finish, done] = &reader.others[..] else {
+            panic!("unexpected events: {:?}", reader.others);
+        };
+        assert!(finish.contains(r#""finish_reason":"stop""#), "{finish}");
+        assert_eq!(done, "data: [DONE]");
+        assert!(reader.over);
+    }
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_read_stops_the_provider() {
     const SIZE: usize = 16 * MIB;
-    let upstream = Endless::start(SIZE).await;
+    let upstream = Endless::start(SIZE, "token ").await;
     let gateway = gateway(&upstream).await;
     let mut reader = Reader::start(gateway.addr()).await.expect("an answer");
     let written = upstream.stalled().await;
@@ -56,9 +67,8 @@ async fn a_client_that_does_not_read_stops_the_provider() {
         "{written} bytes were written, and nobody read them"
     );
     // When it is read, all of it comes.
-    let read = reader.finish().await;
-    assert_eq!(read.tokens, upstream.tokens());
-    assert!(read.done);
+    reader.some(usize::MAX, &upstream.event).await;
+    upstream.assert_whole(&reader);
 }
 
 /// The most memory that a process had, in bytes.
@@ -91,40 +101,45 @@ fn open_files(needed: u64) {
     }
 }
 
+/// All of them read on in turn, as far as `STEP` each, and each time wait until the gateway makes the provider wait; some
+/// then read to the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_slow_readers_take_less_than_150_mib() {
     const STREAMS: usize = 1000;
-    const SIZE: usize = 5 * MIB / 2;
+    const SIZE: usize = 9 * MIB / 4;
+    const STEP: usize = 128 * 1024;
+    const STEPS: usize = 3;
+    const WHOLE: usize = 100;
     open_files(2 * STREAMS as u64 + 500);
-    let upstream = Endless::start(SIZE).await;
+    let upstream = Endless::start(SIZE, &"token ".repeat(64)).await;
     let gateway = gateway(&upstream).await;
-    // The program itself: in a debug build several times what is shipped.
     let idle = peak(&gateway);
     let opened = (0..STREAMS).map(|_| Reader::start(gateway.addr()));
     let mut readers = try_join_all(opened).await.expect("answers");
-    let written = upstream.stalled().await;
-    assert!(
-        written < STREAMS * SIZE / 2,
-        "{written} bytes were written, and nobody read them"
-    );
+    for step in 0..STEPS {
+        let written = upstream.stalled().await;
+        assert!(
+            written < STREAMS * (step + 2) * STEP,
+            "{written} bytes were written at step {step}"
+        );
+        let all = readers.iter_mut();
+        join_all(all.map(|reader| reader.some(STEP, &upstream.event))).await;
+    }
     assert_eq!(
         upstream.finished.load(Ordering::Relaxed),
         0,
         "all are under way"
     );
-    // A little of each, so that everything moves.
-    join_all(readers.iter_mut().map(|reader| reader.some(32 * 1024))).await;
-    upstream.stalled().await;
-    assert_eq!(
-        upstream.finished.load(Ordering::Relaxed),
-        0,
-        "all are under way"
-    );
-    let added = peak(&gateway) - idle;
+    let some = readers.iter_mut().take(WHOLE);
+    join_all(some.map(|reader| reader.some(usize::MAX, &upstream.event))).await;
+    for reader in &readers[..WHOLE] {
+        upstream.assert_whole(reader);
+    }
+    let peak = peak(&gateway);
     assert!(
-        added < 150 * MIB,
+        peak < 150 * MIB,
         "{} MiB for {STREAMS} streams, {} MiB without any",
-        added / MIB,
+        peak / MIB,
         idle / MIB
     );
 }

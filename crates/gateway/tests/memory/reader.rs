@@ -6,30 +6,34 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::endless::TOKEN;
 use crate::support::within;
 
-/// A stream that has begun.
+/// A stream that has begun. It keeps nothing of what it has read, but for the event that has come in part.
 #[derive(Debug)]
 pub(crate) struct Reader {
     stream: TcpStream,
     /// What was read and not looked at.
     seen: Vec<u8>,
-}
-
-/// What a stream had in it.
-#[derive(Debug, Default)]
-pub(crate) struct Read {
+    /// How much of a piece of the transfer is still to come, and of the line behind it.
+    piece: usize,
+    /// What was read of the event that is under way.
+    event: Vec<u8>,
+    /// How much of the answer was read.
+    pub(crate) read: usize,
+    /// How many events were those that were expected.
     pub(crate) tokens: usize,
-    pub(crate) done: bool,
+    /// The events that were not, in order.
+    pub(crate) others: Vec<String>,
+    /// The transfer is over.
+    pub(crate) over: bool,
 }
 
 impl Reader {
-    /// Asks for a stream, and reads its first event.
+    /// Asks for a stream, and reads the head of the answer.
     pub(crate) async fn start(gateway: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         // What the system holds for it is not the gateway's doing.
-        socket.set_recv_buffer_size(4 * 1024)?;
+        socket.set_recv_buffer_size(16 * 1024)?;
         let mut stream = within("a connection", socket.connect(gateway)).await?;
         let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
         let request = format!(
@@ -40,56 +44,82 @@ impl Reader {
         let mut reader = Self {
             stream,
             seen: Vec::new(),
+            piece: 0,
+            event: Vec::new(),
+            read: 0,
+            tokens: 0,
+            others: Vec::new(),
+            over: false,
         };
-        while !contains(&reader.seen, TOKEN) {
-            reader.some(1).await;
-        }
-        Ok(reader)
-    }
-
-    /// Reads at least so many bytes.
-    pub(crate) async fn some(&mut self, bytes: usize) {
-        let until = self.seen.len() + bytes;
-        while self.seen.len() < until {
-            let read = within("more of a stream", self.stream.read_buf(&mut self.seen)).await;
-            assert!(
-                read.expect("an unbroken stream") > 0,
-                "it goes on: {}",
-                String::from_utf8_lossy(&self.seen)
-            );
+        loop {
+            if let Some(end) = reader.seen.windows(4).position(|four| four == b"\r\n\r\n") {
+                reader.seen.drain(..end + 4);
+                return Ok(reader);
+            }
+            reader.more().await;
         }
     }
 
-    /// Reads on to the end.
-    pub(crate) async fn finish(&mut self) -> Read {
-        let rest = self.stream.read_to_end(&mut self.seen);
-        within("the end of a stream", rest)
-            .await
-            .expect("an unbroken stream");
-        // Events may be cut by the marks between the chunks of the transfer: the whole of it is put together first.
-        let text = dechunked(&self.seen);
-        Read {
-            tokens: text.matches(TOKEN).count(),
-            done: text.ends_with("data: [DONE]\n\n"),
+    async fn more(&mut self) {
+        let read = within("more of a stream", self.stream.read_buf(&mut self.seen)).await;
+        assert!(read.expect("an unbroken stream") > 0, "it goes on");
+    }
+
+    /// Reads at least so many bytes of the answer, or to its end. `expected` is what its events look like.
+    pub(crate) async fn some(&mut self, bytes: usize, expected: &str) {
+        let until = self.read.saturating_add(bytes);
+        loop {
+            self.look(expected.as_bytes());
+            if self.over || self.read >= until {
+                return;
+            }
+            self.more().await;
         }
     }
-}
 
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
-}
-
-/// The body of a response with `transfer-encoding: chunked`.
-fn dechunked(response: &[u8]) -> String {
-    let response = std::str::from_utf8(response).expect("text");
-    let (_, mut rest) = response.split_once("\r\n\r\n").expect("a head");
-    let mut body = String::new();
-    while let Some((size, behind)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        body += &behind[..size];
-        rest = &behind[size + 2..];
+    /// Looks at what has come.
+    fn look(&mut self, expected: &[u8]) {
+        let mut rest = &self.seen[..];
+        while !self.over {
+            if self.piece == 0 {
+                let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else {
+                    break;
+                };
+                let size = std::str::from_utf8(&rest[..end]).expect("a size");
+                let size = usize::from_str_radix(size, 16).expect("a size");
+                rest = &rest[end + 2..];
+                self.over = size == 0;
+                self.piece = size + 2;
+            }
+            let (now, later) = rest.split_at(rest.len().min(self.piece));
+            // The last two bytes end the line.
+            let text = now.len().min(self.piece.saturating_sub(2));
+            self.event.extend_from_slice(&now[..text]);
+            self.read += text;
+            self.piece -= now.len();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let left = rest.len();
+        self.seen.drain(..self.seen.len() - left);
+        let mut events = &self.event[..];
+        loop {
+            if let Some(later) = events.strip_prefix(expected) {
+                self.tokens += 1;
+                events = later;
+            } else if expected.starts_with(events) {
+                break;
+            } else if let Some(end) = events.windows(2).position(|two| two == b"\n\n") {
+                self.others
+                    .push(String::from_utf8_lossy(&events[..end]).into_owned());
+                events = &events[end + 2..];
+            } else {
+                break;
+            }
+        }
+        let left = events.len();
+        self.event.drain(..self.event.len() - left);
     }
-    body
 }
