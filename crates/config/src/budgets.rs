@@ -66,12 +66,11 @@ fn budget(
             .help("a budget for everything has `scope: global`")
     })?;
     let id = entry.text("id")?;
-    let limit = limit(&mut entry)?;
     let window = window(&mut entry)?;
     let modes = [Mode::Hard, Mode::Soft, Mode::Shadow].map(|mode| (mode.as_str(), mode));
     let mode = entry.choice("mode", &modes)?.unwrap_or_default();
     let name = entry.text("name")?;
-    entry.finish()?;
+    let limit = limit(entry)?;
 
     let mut budget = Budget::new(scope, limit, window).with_mode(mode);
     if let Some((id, place)) = id {
@@ -116,23 +115,24 @@ impl Members<'_> {
     }
 }
 
-fn limit(entry: &mut Section<'_>) -> Result<Limit, ConfigError> {
+/// What is left of an entry is its limit.
+fn limit(mut entry: Section<'_>) -> Result<Limit, ConfigError> {
+    let section = entry.place();
     let usd = entry.decimal("limit_usd")?;
     let tokens = entry.amount("limit_tokens")?;
     let requests = entry.amount("limit_requests")?;
+    entry.finish()?;
     let (limit, place) = match (usd, tokens, requests) {
         (Some((usd, place)), None, None) => (Limit::Usd(dollars("limit_usd", &usd, place)?), place),
         (None, Some((tokens, place)), None) => (Limit::Tokens(tokens), place),
         (None, None, Some((requests, place))) => (Limit::Requests(requests), place),
         (None, None, None) => {
-            return Err(ConfigError::at(entry.place(), "this budget has no limit")
+            return Err(ConfigError::at(section, "this budget has no limit")
                 .help("say `limit_usd`, `limit_tokens` or `limit_requests`"));
         }
         _ => {
-            return Err(
-                ConfigError::at(entry.place(), "this budget has several limits")
-                    .help("make it one budget for each"),
-            );
+            return Err(ConfigError::at(section, "this budget has several limits")
+                .help("make it one budget for each"));
         }
     };
     let amount = match limit {

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::document::Value;
 use crate::error::{ConfigError, Place};
-use crate::read::{Section, choose, text};
+use crate::read::{Section, text};
 
 /// `store`.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,13 +91,16 @@ impl fmt::Display for Store {
 
 pub(crate) fn read(top: &mut Section<'_>) -> Result<Store, ConfigError> {
     const KEY: &str = "store";
+    const ONE_OF: &str = "`store` is one of `{sqlite: PATH}`, `{redis: URL}` and `memory`";
     let environment = top.environment();
     let Some(node) = top.take(KEY) else {
         return Ok(Store::default());
     };
     if !matches!(node.value, Value::Map(_)) {
-        let (word, place) = text(node, KEY, environment)?;
-        return choose(KEY, &word, place, &[("memory", ())]).map(|()| Store::Memory);
+        return match text(node, KEY, environment)? {
+            (word, _) if word == "memory" => Ok(Store::Memory),
+            (_, place) => Err(ConfigError::at(place, ONE_OF)),
+        };
     }
     let mut section = Section::of(node, KEY, environment)?;
     let place = section.place();
@@ -122,9 +125,11 @@ pub(crate) fn read(top: &mut Section<'_>) -> Result<Store, ConfigError> {
                 allotment: section.count("allotment")?,
             },
         }),
-        _ => {
-            let message = "`store` is one of `{sqlite: PATH}`, `{redis: URL}` and `memory`";
-            return Err(ConfigError::at(place, message));
+        (Some(_), Some(_)) => return Err(ConfigError::at(place, ONE_OF)),
+        (None, None) => {
+            // Perhaps it is misspelt.
+            section.finish()?;
+            return Err(ConfigError::at(place, ONE_OF));
         }
     };
     section.finish()?;
