@@ -116,11 +116,35 @@ impl Sum for NanoUsd {
 /// Dollars, exactly, without trailing zeros: `30`, `0.25`, `30.000000001`.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dollars, nano) = (self.0 / DOLLAR, self.0 % DOLLAR);
-        if nano == 0 {
-            return f.pad(&dollars.to_string());
+        // The longest amount has as many digits, and a point.
+        let mut text = [0; 21];
+        let mut at = text.len();
+        let mut put = |byte| {
+            at -= 1;
+            text[at] = byte;
+        };
+        let digit = |number: u64| b'0' + (number % 10) as u8;
+        let (mut dollars, mut nano) = (self.0 / DOLLAR, self.0 % DOLLAR);
+        if nano > 0 {
+            let mut places = 9;
+            while nano.is_multiple_of(10) {
+                nano /= 10;
+                places -= 1;
+            }
+            for _ in 0..places {
+                put(digit(nano));
+                nano /= 10;
+            }
+            put(b'.');
         }
-        f.pad(format!("{dollars}.{nano:09}").trim_end_matches('0'))
+        loop {
+            put(digit(dollars));
+            dollars /= 10;
+            if dollars == 0 {
+                break;
+            }
+        }
+        f.pad(std::str::from_utf8(&text[at..]).expect("digits are ASCII"))
     }
 }
 
@@ -177,6 +201,17 @@ mod tests {
         ] {
             assert_eq!(nano(text), Err(InvalidUsd::NotDecimal), "{text}");
         }
+    }
+
+    #[test]
+    fn is_written_without_what_says_nothing() {
+        let text = |nano| NanoUsd::from_nano(nano).to_string();
+        assert_eq!(text(0), "0");
+        assert_eq!(text(1), "0.000000001");
+        assert_eq!(text(250_000_000), "0.25");
+        assert_eq!(text(1_230_000_000_000), "1230");
+        assert_eq!(text(u64::MAX), "18446744073.709551615");
+        assert_eq!(format!("{:>6}|", NanoUsd::from_nano(DOLLAR)), "     1|");
     }
 
     #[test]
