@@ -170,16 +170,16 @@ fn stack(
         Strategy::Weighted => Arc::new(Weighted::new()),
         Strategy::LeastBusy => Arc::new(LeastBusy::new()),
     };
-    let steps = chain.steps.iter().map(|step| {
-        let target = targets[step.deployment].0.with_order(step.order);
-        target.only_after(step.only_after)
-    });
+    let steps = chain
+        .steps
+        .iter()
+        .map(|step| targets[step.deployment].0.at(step.order, step.only_after));
     let observer: Observer = if config.router.cooldown_time.is_zero() {
         log_rejected_keys
     } else {
         |_| {}
     };
-    let fallback = Fallback::new(steps)
+    let fallback = SealedTarget::chain(steps)
         .map_err(|error| BuildError::new(format!("the model `{}`", chain.model), error))?
         .strategy(strategy)
         .policy(policy.clone())
@@ -299,6 +299,7 @@ async fn target(
                 dialect = dialect.organization(organization);
             }
             let dialect = dialect.model(&*config.model);
+            let deployment = deployment.with_prefill(dialect.takes_prefill());
             let provider = over_http(dialect, base.as_deref(), all, state)?;
             SealedTarget::new(deployment, place, &layers, provider)
         }

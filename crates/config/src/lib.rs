@@ -57,6 +57,9 @@ pub use self::clients::ClientKey;
 pub use self::error::ConfigError;
 pub use self::live::{Live, LiveFuture};
 pub use self::residency::PolicyView;
+// Nobody's but this crate's: doc tests, which stand outside of it, hold it against the compiler.
+#[doc(hidden)]
+pub use self::residency::SealedTarget;
 pub use self::schema::{AuditConfig, Config, General};
 pub use self::source::Environment;
 pub use self::spending::BudgetView;

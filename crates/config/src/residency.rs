@@ -5,7 +5,8 @@ mod place;
 mod policies;
 mod view;
 
-pub(crate) use self::guard::{Governed, SealedTarget, governed};
+pub use self::guard::SealedTarget;
+pub(crate) use self::guard::{Governed, governed};
 pub(crate) use self::place::{Declared, declared};
 pub(crate) use self::policies::{Known, policies, rules};
 pub use self::view::PolicyView;

@@ -2,25 +2,66 @@
 
 use std::sync::Arc;
 
+use backstop::core::FailureKind;
+use backstop::fallback::NoTargets;
 use backstop::region::{
     Classify, ClassifyLayer, Event, PersonalData, Place, Policies, RegionLayer, Regional,
     ResidencyPolicy, ResidencyPolicyLayer, Sealed,
 };
-use backstop::{Chat, ChatService, Deployment, IntoTarget, Target};
+use backstop::{Chat, ChatService, Deployment, Fallback, IntoTarget, Target};
 use bytes::Bytes;
 use http::Request;
 use tower::util::Either;
 use tower::{Layer, ServiceBuilder};
 
-/// A deployment of a chain. There is no other way to make one than around a provider that is sealed.
+/// A deployment of a chain. There is no other way to make one than around a provider that is sealed, and chains are
+/// made of nothing else:
+///
+/// ```
+/// use backstop::client::Client;
+/// use backstop::openai::OpenAi;
+/// use backstop::region::Place;
+/// use backstop::{Deployment, Fallback, IntoTarget, Provider};
+/// use backstop_config::SealedTarget;
+/// use tower::ServiceBuilder;
+///
+/// let provider = || Provider::new(OpenAi::new("a-key".into()).model("gpt-4o"), Client::plain_http());
+/// let layers = ServiceBuilder::new();
+/// let sealed = SealedTarget::new(Deployment::new("sealed"), Place::unknown(), &layers, provider());
+/// assert!(SealedTarget::chain([sealed]).is_ok());
+///
+/// // One that is open is a target like any other, but none of these.
+/// let open = provider().into_target(Deployment::new("open"));
+/// let _ = Fallback::in_order([open]);
+/// ```
+///
+/// ```compile_fail,E0271
+/// # use backstop::client::Client;
+/// # use backstop::openai::OpenAi;
+/// # use backstop::{Deployment, IntoTarget, Provider};
+/// # use backstop_config::SealedTarget;
+/// # let provider = || Provider::new(OpenAi::new("a-key".into()).model("gpt-4o"), Client::plain_http());
+/// let open = provider().into_target(Deployment::new("open"));
+/// let _ = SealedTarget::chain([open]);
+/// ```
+///
+/// ```compile_fail,E0423
+/// # use backstop::client::Client;
+/// # use backstop::openai::OpenAi;
+/// # use backstop::{Deployment, IntoTarget, Provider};
+/// # use backstop_config::SealedTarget;
+/// # let provider = || Provider::new(OpenAi::new("a-key".into()).model("gpt-4o"), Client::plain_http());
+/// let open = provider().into_target(Deployment::new("open"));
+/// let _ = SealedTarget(open);
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct SealedTarget(Target<ChatService>);
+pub struct SealedTarget(Target<ChatService>);
 
 impl SealedTarget {
     /// `layers` around `provider`, between the two gates of the deployment, which is at `place`.
     ///
     /// The policies decide about every request before, so one for which nothing was decided is refused.
-    pub(crate) fn new<L, P>(
+    pub fn new<L, P>(
         deployment: Deployment,
         place: Place,
         layers: &ServiceBuilder<L>,
@@ -38,9 +79,20 @@ impl SealedTarget {
         Self(region.layer(stack).into_target(deployment))
     }
 
-    /// The deployment at this place of a chain.
-    pub(crate) fn with_order(&self, order: u32) -> Target<ChatService> {
-        self.0.clone().with_order(order)
+    /// The deployment at this place of a chain, asked only after these failures of others, if there are any.
+    pub(crate) fn at(&self, order: u32, only_after: &'static [FailureKind]) -> Self {
+        Self(self.0.clone().with_order(order).only_after(only_after))
+    }
+
+    /// These deployments, one after another.
+    ///
+    /// # Errors
+    ///
+    /// If there is none that may be asked first.
+    pub fn chain(
+        targets: impl IntoIterator<Item = Self>,
+    ) -> Result<Fallback<ChatService>, NoTargets> {
+        Fallback::new(targets.into_iter().map(|Self(target)| target))
     }
 }
 
