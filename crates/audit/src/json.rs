@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use backstop_core::{Attempt, Ceiling, Deployment, NanoUsd, Resume, Skipped, Usage};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::Record;
@@ -186,8 +187,9 @@ pub(crate) struct Moment(pub(crate) SystemTime);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
         match Timestamp::try_from(self.0) {
-            Ok(time) => serializer.collect_str(&format_args!("{time:.6}")),
+            Ok(time) => serializer.serialize_str(&PRINTER.timestamp_to_string(&time)),
             Err(_) => serializer.serialize_none(),
         }
     }
