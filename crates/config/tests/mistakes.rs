@@ -239,6 +239,14 @@ fn in_the_router_settings() {
             "b.yaml:7:16: unknown key `prefil` in `mid_stream`; did you mean `prefill`?",
         ),
         (
+            "mid_stream: {stream_deadline: 0}",
+            "b.yaml:7:33: `stream_deadline` must be more than 0 seconds",
+        ),
+        (
+            "mid_stream: {keep_alive: often}",
+            "b.yaml:7:28: `keep_alive` must be a number of seconds, 0 or more",
+        ),
+        (
             "mid_stream: never",
             "b.yaml:7:15: `mid_stream` must be a mapping, but is text",
         ),

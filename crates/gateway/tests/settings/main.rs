@@ -9,6 +9,7 @@ mod collect;
 mod cooldowns;
 mod front;
 mod retries;
+mod streams;
 mod timeouts;
 
 use std::collections::BTreeMap;
