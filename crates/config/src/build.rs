@@ -25,7 +25,7 @@ use backstop::{
 };
 use http::Request;
 use secrecy::{ExposeSecret, SecretString};
-use tower::util::MapRequest;
+use tower::util::{Either, MapRequest, option_layer};
 use tower::{Layer, ServiceBuilder};
 
 use crate::chain;
@@ -50,8 +50,9 @@ type DynStrategy = Arc<dyn Pick<Request<Chat>> + Send + Sync>;
 type Observer = fn(&fallback::Event<'_>);
 
 /// The deployments of one model, one after another.
-pub(crate) type Chain =
-    EnforceDeadline<Spending<Fallback<ChatService, DynStrategy, Failures, Observer>>>;
+pub(crate) type Chain = EnforceDeadline<Either<Spending<Targets>, Targets>>;
+
+type Targets = Fallback<ChatService, DynStrategy, Failures, Observer>;
 
 /// Everything that answers for one model.
 pub(crate) type Stack = Governed<MapRequest<Collect<Resume<Chain>>, Change>>;
@@ -184,7 +185,9 @@ fn stack(
         .strategy(strategy)
         .policy(policy.clone())
         .observe(observer);
-    let spending = SpendLayer::new().layer(fallback);
+    // Where nothing is reserved, nothing is handed on.
+    let hands_on = (!config.budgets.is_empty()).then(SpendLayer::new);
+    let spending = option_layer(hands_on).layer(fallback);
     let bounded = DeadlineLayer::new(config.router.deadline).layer(spending);
     let resumed = ResumeLayer::with_options(mid_stream::of(&chain.model, config))
         .room(state.room.clone())
