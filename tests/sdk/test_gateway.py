@@ -16,6 +16,9 @@ SURVIVOR = "survivor"
 TOOLS_MODEL = "tools"
 # A chain of several deployments that are all rate limited or down, one of them with a hint when to come back.
 DOWN = "down"
+# A chain whose answers are put together from streams, the first of which breaks in the middle; and a model with its text.
+COLLECTED = "collected"
+COLLECTED_TEXT = "gpt-4o+text=emoji"
 # Chains whose first two deployments fail in one way each, and whose last one answers: `survives/<fault>`.
 FAULTS = [
     "500",
@@ -78,6 +81,17 @@ def test_plain(client, model):
     assert choice.finish_reason == "stop"
     assert choice.message.role == "assistant"
     assert choice.message.content
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
+
+
+def test_collected(client, text):
+    answer = client.chat.completions.create(model=COLLECTED, messages=HELLO)
+    assert answer.object == "chat.completion"
+    [choice] = answer.choices
+    assert choice.finish_reason == "stop"
+    assert choice.message.role == "assistant"
+    assert choice.message.tool_calls is None
+    assert choice.message.content == text(COLLECTED_TEXT)
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
 
 
