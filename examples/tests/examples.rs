@@ -57,6 +57,31 @@ fn an_axum_app_has_two_routes_with_different_stacks() {
 }
 
 #[test]
+fn a_cent_a_day_is_a_cent_a_day() {
+    let printed = run("budget");
+    let lines: Vec<_> = printed.lines().collect();
+    let [first, second, third, fourth, growth, research] = lines[..] else {
+        panic!("six lines:\n{printed}")
+    };
+    assert_eq!(first, "growth: a poem of 600 tokens");
+    let tokens: u64 = second
+        .strip_prefix("growth: a poem of ")
+        .and_then(|rest| rest.strip_suffix(" tokens"))
+        .and_then(|tokens| tokens.parse().ok())
+        .expect(second);
+    assert!((64..400).contains(&tokens), "{second}");
+    assert_eq!(third, "growth: nothing before tomorrow");
+    assert_eq!(fourth, "research: a poem of 600 tokens");
+    // In millionths of a dollar.
+    let spent = (10 + 10) * 2 + (600 + tokens) * 10;
+    assert!(spent < 10_000, "less than a cent");
+    let digits = format!("{spent:06}");
+    let digits = digits.trim_end_matches('0');
+    assert_eq!(growth, format!("growth has spent $0.{digits}"));
+    assert_eq!(research, "research has spent $0.00602");
+}
+
+#[test]
 fn a_chain_in_process_answers_and_leaves_a_record() {
     let printed = run("in_process");
     assert_prints(
