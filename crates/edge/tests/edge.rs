@@ -10,7 +10,7 @@ use backstop_chat::{Body, Chat, Chunk, Finish, ProviderError};
 use backstop_core::{
     BoxError, Deployment, Exhausted, Failure, FailureKind, Ineligible, Outcome, Reach, Trail,
 };
-use backstop_edge::EdgeLayer;
+use backstop_edge::{EdgeLayer, Rejection};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
@@ -203,6 +203,46 @@ fn exhausted(verdict: Failure) -> BoxError {
 
 fn one(failure: Failure) -> BoxError {
     ProviderError::new("openai", failure).into()
+}
+
+#[test]
+fn what_nobody_can_serve_says_what_was_in_the_way() {
+    let refused = |why, detail: &'static str| {
+        let failure = Failure::ineligible(why).with_detail(detail);
+        (Arc::new(Deployment::new("d")), BoxError::from(failure))
+    };
+    let (blind, small) = (Ineligible::Capability, Ineligible::Window);
+    for (errors, verdict, expected) in [
+        (
+            vec![
+                refused(blind, "it sees no images"),
+                refused(small, "5 tokens in a window of 4"),
+                refused(blind, "it calls no tools"),
+                refused(blind, "it sees no images"),
+            ],
+            blind,
+            "no deployment for this model can do what the request needs: it sees no images; it calls no tools",
+        ),
+        (
+            vec![
+                refused(small, "5 tokens in a window of 4"),
+                refused(blind, "it sees no images"),
+            ],
+            small,
+            "the prompt fits the context window of no deployment for this model: 5 tokens in a window of 4",
+        ),
+        (
+            Vec::new(),
+            small,
+            "the prompt fits the context window of no deployment for this model",
+        ),
+    ] {
+        let error: BoxError = Exhausted::new(errors, Failure::ineligible(verdict)).into();
+        let response = Rejection::of(&error).respond(&Trail::start());
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+        assert_eq!(body["error"]["message"], expected);
+    }
 }
 
 #[tokio::test]
