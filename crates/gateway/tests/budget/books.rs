@@ -1,10 +1,12 @@
 //! What `GET /budgets` says, at any moment and at the end.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 
 use crate::support::{Client, Gateway, PATIENCE, get};
 
@@ -65,19 +67,20 @@ impl Gateway {
             .clone()
     }
 
-    /// How all accounts stand once nothing is reserved in any. There is nothing else to wait for than the answers.
+    /// How all accounts stand once nothing is reserved in any. There is nothing to wait for but what they say.
     pub(crate) async fn settled(&self) -> Vec<Account> {
         let mut client = Client::connect(self.addr()).await;
         let mut last = None;
+        let mut looks = interval(Duration::from_millis(5));
         let settled = async {
             loop {
+                looks.tick().await;
                 last = asked(&mut client).await;
                 if let Some(accounts) = &last
                     && accounts.iter().all(|account| account.reserved == 0)
                 {
                     return;
                 }
-                tokio::task::yield_now().await;
             }
         };
         if tokio::time::timeout(PATIENCE, settled).await.is_err() {

@@ -156,11 +156,11 @@ async fn ten_times_beside_another_on_one_redis() {
     for allotment in [0, 4] {
         let sim = sim().await;
         let redis = used_redis(&sim).await;
-        let store = on_redis(&redis, 1.0, allotment);
+        let store = on_redis(&redis, 0.5, allotment);
         let deployments = [priced("smart", "openai/gpt-4o+ttft=1")];
         let text = config(&deployments, &format!("{BUDGETS}\n{store}"));
         // It draws nothing ahead, and so sees what the others leave.
-        let store = on_redis(&redis, 1.0, 0);
+        let store = on_redis(&redis, 0.5, 0);
         let witness = config(&deployments, &format!("{BUDGETS}\n{store}"));
         let witness = Gateway::start(&sim, &witness).await;
         let mut totals = Totals::default();

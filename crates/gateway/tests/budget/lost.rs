@@ -116,7 +116,7 @@ async fn breaks_no_ceiling_and_is_overcome() {
     let budgets = format!(
         "budgets: [{{scope: global, limit_usd: {}, window: total}}]\n{}",
         room_for(ROOM),
-        on_redis(&redis, 2.0, ALLOTMENT)
+        on_redis(&redis, 1.0, ALLOTMENT)
     );
     let text = config(&[priced("smart", "openai/gpt-4o")], &budgets);
     let one = Gateway::start(&sim, &text).await;
