@@ -96,14 +96,7 @@ fn key(
             format!("two keys have the id `{id}`"),
         ));
     }
-    let key = entry
-        .secret("key")?
-        .ok_or_else(|| ConfigError::at(place, format!("the key `{id}` has no `key`")))?;
-    let same = |earlier: &&ClientKey| earlier.key.expose_secret() == key.expose_secret();
-    if let Some(twin) = earlier.iter().find(same) {
-        let message = format!("the keys `{}` and `{id}` are the same", twin.id);
-        return Err(ConfigError::at(place, message).help("nobody could tell whose budget it is"));
-    }
+    let key = entry.secret("key")?;
     let id: Arc<str> = id.into();
     let mut spender = Spender::new().key(Arc::clone(&id));
     let mut labels = Labels::new().key(Arc::clone(&id));
@@ -132,7 +125,14 @@ fn key(
             .map(|(pattern, _)| pattern.into_boxed_str())
             .collect()
     });
+    // Before what is missing: perhaps it is misspelt.
     entry.finish()?;
+    let key = key.ok_or_else(|| ConfigError::at(place, format!("the key `{id}` has no `key`")))?;
+    let same = |earlier: &&ClientKey| earlier.key.expose_secret() == key.expose_secret();
+    if let Some(twin) = earlier.iter().find(same) {
+        let message = format!("the keys `{}` and `{id}` are the same", twin.id);
+        return Err(ConfigError::at(place, message).help("nobody could tell whose budget it is"));
+    }
     Ok(ClientKey {
         id,
         key,

@@ -197,6 +197,10 @@ fn in_keys() {
             "b.yaml:6:8: the key `web` has no `key`",
         ),
         (
+            "keys: [{id: web, kye: sk-web}]",
+            "b.yaml:6:18: unknown key `kye` in `keys`; did you mean `key`?",
+        ),
+        (
             "keys: [{id: master, key: sk-web}]",
             "b.yaml:6:13: `master` cannot be the id of a key; `master` is whoever shows general_settings.master_key",
         ),
