@@ -2,8 +2,8 @@
 //!
 //! [`Config::load`] reads a file in LiteLLM's style and refuses what is wrong with one error that says where and
 //! what to do. [`Live::start`] builds a stack for every model in it, as a [`tower::Service`] of chats;
-//! [`Live::reload`] swaps them for those of another configuration and forgets nothing: circuits, retry budgets
-//! and connection pools live on.
+//! [`Live::reloaded`] builds those of another configuration, which forget nothing: circuits, retry budgets and
+//! connection pools live on.
 //!
 //! ```
 //! use backstop_config::{Config, Environment};

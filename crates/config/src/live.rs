@@ -4,7 +4,6 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arc_swap::ArcSwap;
 use backstop::budget::Balances;
 use backstop::collect::CollectBody;
 use backstop::cooldown::Circuits;
@@ -25,15 +24,14 @@ use crate::spending;
 
 /// The running stacks of a configuration: a service that answers each chat by the chain of its model.
 ///
-/// Clones share the stacks. It is always ready. A request goes to the end on the stack that it began on, whatever
-/// is reloaded meanwhile.
+/// Clones share the stacks. It is always ready.
 ///
 /// # Errors
 ///
 /// A model that is not configured is a refusal of kind `ModelNotFound`; else what the chain says.
 #[derive(Clone)]
 pub struct Live {
-    table: Arc<ArcSwap<Table>>,
+    table: Arc<Table>,
     state: Arc<State>,
 }
 
@@ -83,13 +81,7 @@ impl Live {
     /// If this machine lacks what they need, such as certificate authorities.
     pub async fn start(config: &Config) -> Result<Self, BuildError> {
         let state = State::new();
-        let table = build::table(config, &state).await?;
-        spending::warm(config);
-        warn(config);
-        Ok(Self {
-            table: Arc::new(ArcSwap::from_pointee(table)),
-            state: Arc::new(state),
-        })
+        Self::build(config, Arc::new(state)).await
     }
 
     /// Builds what [`start`](Self::start) would, and opens nothing that another process may be using.
@@ -103,27 +95,35 @@ impl Live {
         Ok(())
     }
 
-    /// Swaps the stacks for those of another configuration. On an error the old ones stay.
+    /// The stacks of another configuration, which know what these know of each deployment.
+    ///
+    /// These are as they were, and requests that are under way go to their end on them. Whoever knows callers by the
+    /// same configuration exchanges both in one step: rules on where requests may go hold for what is known of their
+    /// callers.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
-    pub async fn reload(&self, config: &Config) -> Result<(), BuildError> {
-        let table = build::table(config, &self.state).await?;
-        self.table.store(Arc::new(table));
+    pub async fn reloaded(&self, config: &Config) -> Result<Self, BuildError> {
+        Self::build(config, Arc::clone(&self.state)).await
+    }
+
+    async fn build(config: &Config, state: Arc<State>) -> Result<Self, BuildError> {
+        let table = Arc::new(build::table(config, &state).await?);
+        spending::warm(config);
         warn(config);
-        Ok(())
+        Ok(Self { table, state })
     }
 
     /// The names of the configured models, in alphabetical order.
     #[must_use]
     pub fn models(&self) -> Vec<Arc<str>> {
-        self.table.load().names.clone()
+        self.table.names.clone()
     }
 
     /// How the accounts of all budgets stand.
     pub fn balances(&self) -> Balances {
-        self.table.load().budgets.balances()
+        self.table.budgets.balances()
     }
 
     /// Waits until everything that was spent is on disk, and lets go of the ledger's file. Nothing is admitted under
@@ -135,8 +135,7 @@ impl Live {
     /// Whether any model has a deployment that is not resting.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let table = self.table.load();
-        table
+        self.table
             .models
             .values()
             .any(|(_, deployments)| deployments.iter().any(|circuits| !circuits.is_resting()))
@@ -175,7 +174,7 @@ impl Service<Request<Chat>> for Live {
     }
 
     fn call(&mut self, request: Request<Chat>) -> LiveFuture {
-        let table = self.table.load();
+        let table = &*self.table;
         let model = table.resolve(request.body());
         match table.models.get(model) {
             // A chain is always ready, and cheap to clone.
@@ -207,7 +206,7 @@ fn unknown(model: &str, names: &[Arc<str>]) -> Failure {
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Live")
-            .field("models", &self.table.load().names)
+            .field("models", &self.table.names)
             .finish_non_exhaustive()
     }
 }

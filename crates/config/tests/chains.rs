@@ -202,7 +202,7 @@ model_list:
     let live = Live::start(&one).await.expect("it builds");
     assert!(live.is_ready());
     assert_eq!(live.models().len(), 1);
-    live.reload(&two).await.expect("it builds");
+    let live = live.reloaded(&two).await.expect("it builds");
     let models: Vec<String> = live.models().iter().map(ToString::to_string).collect();
     assert_eq!(models, ["b", "c"]);
 }

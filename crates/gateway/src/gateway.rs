@@ -17,17 +17,17 @@ use crate::stack::ChatRoute;
 #[derive(Debug)]
 pub(crate) struct Gateway {
     front: ArcSwap<Front>,
-    live: Live,
     audit: Option<Records>,
     exposure: Exposure,
     started: u64,
 }
 
-/// What stands before the chains, and is exchanged as a whole.
+/// What one configuration amounts to, exchanged as a whole: no request meets the rules of one and the keys of another.
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) chat: ChatRoute,
     pub(crate) keys: ClientKeys,
+    pub(crate) live: Live,
 }
 
 #[derive(Debug)]
@@ -71,10 +71,9 @@ impl Gateway {
         exposure.allows(config)?;
         let audit = config.audit.clone().map(Records::open).transpose()?;
         let live = Live::start(config).await?;
-        let front = Front::new(config, &live, audit.as_ref());
+        let front = Front::new(config, live, audit.as_ref());
         Ok(Self {
             front: ArcSwap::from_pointee(front),
-            live,
             audit,
             exposure,
             started: wall::now()
@@ -86,12 +85,9 @@ impl Gateway {
     /// Goes on with another configuration. On an error everything stays as it was.
     pub(crate) async fn reload(&self, config: &Config) -> Result<(), BoxError> {
         self.exposure.allows(config)?;
-        self.live.reload(config).await?;
-        self.front.store(Arc::new(Front::new(
-            config,
-            &self.live,
-            self.audit.as_ref(),
-        )));
+        let live = self.live().reloaded(config).await?;
+        let front = Front::new(config, live, self.audit.as_ref());
+        self.front.store(Arc::new(front));
         if config.audit.as_ref() != self.audit.as_ref().map(|records| &records.config) {
             tracing::warn!(
                 "the `audit` section has changed: it takes effect when the gateway is restarted"
@@ -104,8 +100,8 @@ impl Gateway {
         self.front.load()
     }
 
-    pub(crate) fn live(&self) -> &Live {
-        &self.live
+    pub(crate) fn live(&self) -> Live {
+        self.front().live.clone()
     }
 
     pub(crate) fn records(&self) -> Option<&JsonLines> {
@@ -122,7 +118,7 @@ impl Gateway {
         if self.audit.as_ref().is_some_and(Records::refuse) {
             return Err("audit records cannot be written");
         }
-        if !self.live.is_ready() {
+        if !self.front().live.is_ready() {
             return Err("every deployment of every model is resting after failures");
         }
         Ok(())
@@ -130,7 +126,7 @@ impl Gateway {
 }
 
 impl Front {
-    fn new(config: &Config, live: &Live, audit: Option<&Records>) -> Self {
+    fn new(config: &Config, live: Live, audit: Option<&Records>) -> Self {
         let keys = ClientKeys::new(config.general.master_key.clone(), config.keys());
         let entitle = EntitleLayer {
             has_budgets: config.has_budgets(),
@@ -140,6 +136,7 @@ impl Front {
         Self {
             chat: ChatRoute::new(&config.general, &keys, entitle, live.clone(), sink),
             keys,
+            live,
         }
     }
 }

@@ -56,11 +56,12 @@ impl Gateway {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return only_read(trail);
         }
-        let client = match self.front().keys.admit(request.headers(), trail) {
+        let front = self.front();
+        let client = match front.keys.admit(request.headers(), trail) {
             Ok(client) => client,
             Err(rejection) => return auth::refused(rejection, trail),
         };
-        let (mut names, created) = (self.live().models(), self.started());
+        let (mut names, created) = (front.live.models(), self.started());
         names.retain(|name| client.may_use(name));
         match name {
             None => answer(StatusCode::OK, models::list(&names, created)),

@@ -53,7 +53,7 @@ impl Host {
         &self.url
     }
 
-    pub(super) fn live(&self) -> &Live {
+    pub(super) fn live(&self) -> Live {
         self.gateway.live()
     }
 
