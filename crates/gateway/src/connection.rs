@@ -33,8 +33,8 @@ const UPLOADS: u32 = 16;
 /// hyper's least.
 const MIN_BUFFER: usize = 8 * 1024;
 
-/// The largest head of a request, in bytes.
-const HEAD_BYTES: usize = 32 * 1024;
+/// The largest head of a request, in bytes. Over HTTP/1.1 it has to fit into half of the connection's buffer, too.
+const HEAD_BYTES: usize = 16 * 1024;
 
 /// How much of an answer the system may hold unsent for a client that does not read: it would take megabytes, and
 /// the provider would not notice.
