@@ -178,7 +178,9 @@ fn window(entry: &mut Section<'_>) -> Result<Window, ConfigError> {
             return rolling(&word, place);
         }
     };
-    let Some((zone, zone_place)) = zone else {
+    // Days are short enough for everybody's to be the same; weeks and months are what people keep accounts by.
+    let utc = (word == "day").then(|| ("UTC".to_owned(), place));
+    let Some((zone, zone_place)) = zone.or(utc) else {
         let message = format!("a window of a {word} begins at a midnight: it needs a `time_zone`");
         return Err(ConfigError::at(place, message).help("say one, such as Europe/Berlin, or UTC"));
     };

@@ -28,6 +28,8 @@ struct Claims {
     storage: Claim,
     evidence: Option<Evidence>,
     members: Claim,
+    /// Whether `processing` is said of storage, too.
+    everything: bool,
 }
 
 /// Reads `region`, `compliance` and `residency` of a deployment that is called like this; `called` is where the
@@ -62,6 +64,7 @@ pub(crate) fn declared(
         None => derived,
         Some((members, place)) => resolved(derived, members, provider, place)?,
     };
+    let stores_somewhere = derived.storage().is_some();
     let mut declaration = Declaration::new(derived);
     if let Some((regions, place)) = claims.processing {
         declaration = declaration.processing(regions);
@@ -69,7 +72,12 @@ pub(crate) fn declared(
         check(declaration.clone(), place)?;
     }
     let mut place = called;
-    if let Some((regions, claimed)) = claims.storage {
+    let storage = match claims.storage {
+        // What is known of where it stores need not be said again.
+        None if claims.everything && !stores_somewhere => claims.processing,
+        storage => storage,
+    };
+    if let Some((regions, claimed)) = storage {
         declaration = declaration.storage(regions);
         place = claimed;
     }
@@ -83,22 +91,39 @@ pub(crate) fn declared(
 
 fn derive(provider: &ProviderConfig, model: &str) -> Result<Derivation, UnknownRegion> {
     Ok(match provider {
-        ProviderConfig::OpenAi { base: None, .. } => Derivation::openai("api.openai.com"),
-        ProviderConfig::OpenAi {
-            base: Some(base), ..
-        } => {
-            let base: Option<Uri> = base.parse().ok();
-            let host = base.as_ref().and_then(Uri::host).unwrap_or_default();
-            if host.to_ascii_lowercase().ends_with("api.openai.com") {
-                Derivation::openai(host)
+        ProviderConfig::OpenAi { base, .. } => {
+            let host = host(base.as_deref(), "api.openai.com");
+            if host.ends_with("api.openai.com") {
+                Derivation::openai(&host)
             } else {
                 Derivation::self_hosted(model)
             }
         }
-        // Behind another address it is Anthropic all the same.
-        ProviderConfig::Anthropic { inference_geo, .. } => Derivation::anthropic(*inference_geo),
+        // Others speak its format too. Whoever asks for one of its places means Anthropic, behind whatever address.
+        ProviderConfig::Anthropic {
+            base,
+            inference_geo,
+            ..
+        } => {
+            let host = host(base.as_deref(), "api.anthropic.com");
+            if host.ends_with("anthropic.com") || inference_geo.is_some() {
+                Derivation::anthropic(*inference_geo)
+            } else {
+                Derivation::self_hosted(model)
+            }
+        }
         ProviderConfig::Bedrock(bedrock) => Derivation::bedrock(&bedrock.region, model)?,
     })
+}
+
+/// The host that is called, in small letters.
+fn host(base: Option<&str>, usual: &str) -> String {
+    let Some(base) = base else {
+        return usual.to_owned();
+    };
+    let base: Option<Uri> = base.parse().ok();
+    let host = base.as_ref().and_then(Uri::host).unwrap_or_default();
+    host.to_ascii_lowercase()
 }
 
 /// `members` say what the provider itself says of a profile; what is no profile has none.
@@ -125,12 +150,13 @@ fn check(declaration: Declaration, place: Place) -> Result<region::Place, Config
     })
 }
 
-/// `eu-west-1`, a list of regions, or `{processing, storage, evidence, members}`.
+/// `eu-west-1` or a list of regions, for all that is done there, or `{processing, storage, evidence, members}`.
 fn claims(node: Node, environment: &Environment) -> Result<Claims, ConfigError> {
     if !matches!(node.value, Value::Map(_)) {
         let place = node.place;
         return Ok(Claims {
             processing: Some((regions(node, "region", environment)?, place)),
+            everything: true,
             ..Claims::default()
         });
     }
@@ -161,6 +187,7 @@ fn claims(node: Node, environment: &Environment) -> Result<Claims, ConfigError> 
         storage,
         evidence,
         members,
+        everything: false,
     })
 }
 

@@ -82,12 +82,7 @@ impl Member {
     }
 
     pub(crate) fn region(&self) -> Option<&'static str> {
-        match self.provider {
-            "bedrock" => Some("us-east-1"),
-            // Nothing keeps it anywhere.
-            "anthropic" => Some("global"),
-            _ => None,
-        }
+        (self.provider == "bedrock").then_some("us-east-1")
     }
 
     /// How often it was called, by the simulator's own account.
