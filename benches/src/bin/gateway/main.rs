@@ -6,17 +6,19 @@
 mod load;
 mod process;
 mod records;
+mod table;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use backstop_benches::report::{Gate, Report, median, ratio};
+use backstop_benches::report::Report;
 use bytes::Bytes;
 
 use crate::load::Load;
 use crate::process::Server;
 use crate::records::Decisions;
+use crate::table::Numbers;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -62,6 +64,8 @@ struct Servers {
     sim: Server,
     proxy: Server,
     gateway: Server,
+    /// A gateway that keeps no records, as the proxy keeps none.
+    unrecorded: Server,
     directory: tempfile::TempDir,
 }
 
@@ -71,18 +75,25 @@ impl Servers {
         let sim = Server::start(backstop, &["sim"]).await?;
         let upstream = format!("http://{}/openai", sim.address());
         let proxy = Server::start(proxy, &[&upstream]).await?;
-        let config = directory.path().join("backstop.yaml");
-        let audit = Self::audit_in(directory.path());
-        std::fs::write(&config, configuration(sim.address(), &audit))?;
-        let config = config
-            .to_str()
-            .ok_or("a temporary directory without a name")?;
-        let serve = ["serve", "--config", config, "--listen", "127.0.0.1:0"];
-        let gateway = Server::start(backstop, &serve).await?;
+        let gateway = async |name: &str, audit: &str| {
+            let config = directory.path().join(name);
+            std::fs::write(&config, configuration(sim.address(), audit))?;
+            let config = config
+                .to_str()
+                .ok_or("a temporary directory without a name")?;
+            let serve = ["serve", "--config", config, "--listen", "127.0.0.1:0"];
+            Server::start(backstop, &serve).await
+        };
+        let audit = format!("{{dir: {}}}", Self::audit_in(directory.path()).display());
+        let (recorded, unrecorded) = (
+            gateway("backstop.yaml", &audit).await?,
+            gateway("unrecorded.yaml", "off").await?,
+        );
         Ok(Self {
             sim,
             proxy,
-            gateway,
+            gateway: recorded,
+            unrecorded,
             directory,
         })
     }
@@ -92,13 +103,12 @@ impl Servers {
     }
 }
 
-fn configuration(sim: &str, audit: &Path) -> String {
+fn configuration(sim: &str, audit: &str) -> String {
     let openai = format!("api_key: sk-bench, api_base: http://{sim}/openai/v1");
     let anthropic = format!("api_key: sk-bench, api_base: http://{sim}/anthropic");
     let bedrock = format!(
         "aws_region_name: us-east-1, aws_access_key_id: bench, aws_secret_access_key: bench, api_base: http://{sim}/bedrock"
     );
-    let audit = audit.display();
     // The failing deployments never rest, so that every request fails over.
     format!(
         r#"
@@ -129,7 +139,7 @@ model_list:
   - model_name: {BREAKING}
     litellm_params: {{model: anthropic/claude-sonnet-4-5, {anthropic}, order: 2}}
     model_info: {{id: breaking-2}}
-audit: {{dir: {audit}}}
+audit: {audit}
 "#
     )
 }
@@ -178,6 +188,7 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
         let (server, path) = match server {
             None => (None, DIRECT_PATH),
             Some("proxy") => (Some(&servers.proxy), GATEWAY_PATH),
+            Some("unrecorded") => (Some(&servers.unrecorded), GATEWAY_PATH),
             Some(_) => (Some(&servers.gateway), GATEWAY_PATH),
         };
         Trial {
@@ -201,6 +212,7 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     };
     let upstream = format!("gpt-4o+tokens={CHUNKS}");
     let mut busy = three("gpt-4o", SMART, CONNECTIONS, 20_000);
+    let mut unrecorded = trial(Some("unrecorded"), SMART, CONNECTIONS, 20_000);
     let mut failing =
         [FAILING, TRANSLATED].map(|model| trial(Some("gateway"), model, CONNECTIONS, 12_000));
     let mut idle = three("gpt-4o", SMART, 1, 2000);
@@ -212,6 +224,7 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
         eprintln!("round {round} of {rounds}");
         let trials = busy
             .iter_mut()
+            .chain([&mut unrecorded])
             .chain(&mut failing)
             .chain(&mut idle)
             .chain(&mut streams)
@@ -226,6 +239,7 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
 
     let [busy, idle, streams] = [busy, idle, streams].map(|three| three.map(|trial| trial.samples));
     let failing = failing.map(|trial| trial.samples);
+    let unrecorded = unrecorded.samples;
     let Servers {
         gateway, directory, ..
     } = servers;
@@ -233,9 +247,16 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     let records = Servers::audit_in(directory.path());
     let decisions = Decisions::read(&records, FAILING)?;
     let resumes = Decisions::read(&records, BREAKING)?;
-    Ok(report(
-        &busy, &idle, &streams, &failing, &decisions, &resumes,
-    ))
+    let numbers = Numbers {
+        busy,
+        unrecorded,
+        idle,
+        streams,
+        failing,
+        decisions,
+        resumes,
+    };
+    Ok(numbers.report())
 }
 
 /// About 1 KiB, as a client sends it.
@@ -250,107 +271,4 @@ fn body(model: &str) -> Bytes {
         body
     }
     .finish()
-}
-
-fn report(
-    busy: &[Samples; 3],
-    idle: &[Samples; 3],
-    streams: &[Samples; 3],
-    failing: &[Samples; 2],
-    decisions: &Decisions,
-    resumes: &Decisions,
-) -> Report {
-    let mut report = Report::default();
-    report.row(["", "direct", "hyper proxy", "gateway", "gateway / proxy"]);
-    report.line("|---|--:|--:|--:|--:|");
-    let mut rows = |name: &str, of: &[Samples; 3], value: fn(&Samples) -> &[f64], scale: f64| {
-        let [direct, proxy, gateway] = of.each_ref().map(value);
-        let shown = |values: &[f64]| match median(values) * scale {
-            value if value.is_nan() => "–".to_owned(),
-            value if value >= 100.0 => format!("{value:.0}"),
-            value => format!("{value:.1}"),
-        };
-        let ratio = format!("{:.2}", ratio(gateway, proxy));
-        report.row([name, &shown(direct), &shown(proxy), &shown(gateway), &ratio]);
-    };
-    let chunks = CHUNKS as f64;
-    rows("requests/s, 16 connections", busy, |it| &it.rate, 1.0);
-    rows("p50, 16 connections (µs)", busy, |it| &it.p50, 1.0);
-    rows("p99, 16 connections (µs)", busy, |it| &it.p99, 1.0);
-    rows("CPU per request (µs)", busy, |it| &it.cpu, 1.0);
-    rows("p50, 1 connection (µs)", idle, |it| &it.p50, 1.0);
-    rows("p99, 1 connection (µs)", idle, |it| &it.p99, 1.0);
-    rows("chunks/s, 16 streams", streams, |it| &it.rate, chunks);
-    rows("CPU per chunk (µs)", streams, |it| &it.cpu, 1.0 / chunks);
-    report.line("");
-
-    let [_, proxy, gateway] = busy;
-    let [same_format, translated] = failing;
-    report.row(["failing over", "to the same format", "to Anthropic's"]);
-    report.line("|---|--:|--:|");
-    let cpu = failing.each_ref().map(|it| median(&it.cpu));
-    report.row([
-        "CPU per request (µs)".to_owned(),
-        format!("{:.0}", cpu[0]),
-        format!("{:.0}", cpu[1]),
-    ]);
-    let failover = ratio(&same_format.cpu, &gateway.cpu);
-    report.row([
-        "times that of an answer without a failure".to_owned(),
-        format!("{failover:.2}"),
-        format!("{:.2}", ratio(&translated.cpu, &gateway.cpu)),
-    ]);
-    report.line("");
-
-    report.row(["going on with a stream that broke", "p50", "p99"]);
-    report.line("|---|--:|--:|");
-    report.row([
-        "from the break to the next request (µs)".to_owned(),
-        format!("{:.0}", resumes.quantile(0.5)),
-        format!("{:.0}", resumes.quantile(0.99)),
-    ]);
-    report.line("");
-
-    let throughput = ratio(&gateway.rate, &proxy.rate);
-    let cpu = ratio(&gateway.cpu, &proxy.cpu);
-    let (p50, p99) = (decisions.quantile(0.5), decisions.quantile(0.99));
-    report.gates(&[
-        Gate {
-            what: "requests/s, gateway to proxy",
-            bound: "≥ 0.6",
-            measured: format!("{throughput:.2}"),
-            passed: throughput >= 0.6,
-        },
-        Gate {
-            what: "CPU per request, gateway to proxy",
-            bound: "≤ 1.8",
-            measured: format!("{cpu:.2}"),
-            passed: cpu <= 1.8,
-        },
-        Gate {
-            what: "CPU per request, failing over to not",
-            bound: "≤ 1.8",
-            measured: format!("{failover:.2}"),
-            passed: failover <= 1.8,
-        },
-        Gate {
-            what: "from a failed answer to the next attempt, p99 (p50)",
-            bound: "≤ 1 ms",
-            measured: format!("{p99:.0} µs ({p50:.0} µs)"),
-            passed: p99 <= 1000.0,
-        },
-        Gate {
-            what: "attempts held back while failing over",
-            bound: "none",
-            measured: decisions.delayed.to_string(),
-            passed: decisions.delayed == 0,
-        },
-        Gate {
-            what: "attempts held back while going on with a stream",
-            bound: "none",
-            measured: resumes.delayed.to_string(),
-            passed: resumes.delayed == 0,
-        },
-    ]);
-    report
 }
