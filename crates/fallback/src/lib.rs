@@ -44,6 +44,9 @@
 //! A target can be kept for one kind of failure ([`Target::only_after`]): a larger window for prompts that do not
 //! fit, another vendor for those that a content filter refuses.
 //!
+//! A target can say which requests may go to it at all ([`Target::admitting`]). Whoever is refused by that is skipped
+//! in their turn, and from the start no [`Position`](backstop_core::Position) counts them.
+//!
 //! # What comes back
 //!
 //! - The first outcome that is no failure, or whose failure is surfaced.

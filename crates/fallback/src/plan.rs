@@ -54,9 +54,9 @@ impl<S, P, C, O, Req: HasExtensions> Plan<S, P, C, O, Req> {
             trail: Trail::of_or_start(extensions),
             deadline: extensions.get().copied(),
             continuing: extensions.get().cloned(),
+            turns: Turns::new(&fallback.chain.candidates, extensions),
             fallback,
             request: Some(request),
-            turns: Turns::default(),
             current: 0,
             outgrown: None,
             tried: Vec::new(),
@@ -83,16 +83,21 @@ where
     /// What to call for the target at `index`: a service that is not ready yet, and its request.
     pub(crate) fn attempt(&mut self, index: usize) -> (S, Req) {
         let all = &self.fallback.chain.candidates;
-        let of = self.turns.open(all);
-        let (position, last_use, last_resort) = match &self.resting {
-            Some(resting) if self.again => (of - 1, resting.len() == 0, true),
-            _ if self.turns.taken() < of => (self.turns.taken() - 1, false, false),
+        let of = self.turns.admissible(all);
+        let position = if self.again {
+            of
+        } else {
+            self.turns.admitted()
+        } - 1;
+        let (last_use, last_resort) = match &self.resting {
+            Some(resting) if self.again => (resting.len() == 0, true),
+            _ if self.turns.taken() < self.turns.open(all) => (false, false),
             _ => {
                 let asked = self.tried.iter().any(Tried::is_asked);
                 let resting = self.tried.iter().any(Tried::is_resting);
                 // If nobody was asked, and nobody but this target can be resting, then it alone would be asked
                 // again as a last resort: it is told so right away.
-                (of - 1, asked || !resting, !asked && !resting)
+                (asked || !resting, !asked && !resting)
             }
         };
         if last_resort {
@@ -117,22 +122,8 @@ where
         let Some(failure) = self.fallback.classify.classify(outcome.as_ref()) else {
             return Step::End(outcome);
         };
-        self.report(&failure);
-        let next = self.fallback.policy.row(failure.kind()).next;
-        let all = &self.fallback.chain.candidates;
-        if next != Next::Surface {
-            self.turns.fail(all, failure.kind());
-        }
-        if next == Next::Surface || self.turns.open(all) == 1 {
-            self.hand_on(&failure);
+        if self.ends_with(&failure) {
             return Step::End(outcome);
-        }
-        if next == Next::AskLarger {
-            self.outgrown = self.outgrown.max(self.deployment(self.current).window());
-        }
-        if failure.reach() != Reach::Refused && self.resting.is_some() {
-            // This outcome decides: no other one is asked as a last resort.
-            self.resting = Some(Vec::new().into_iter());
         }
         let (answer, error) = match outcome {
             Ok(response) => (Some((response, failure.clone())), failure.clone().into()),
@@ -142,8 +133,30 @@ where
         self.go_on(answer)
     }
 
+    /// Whether the target whose turn it is has the last word with this failure.
+    fn ends_with(&mut self, failure: &Failure) -> bool {
+        self.report(failure);
+        let next = self.fallback.policy.row(failure.kind()).next;
+        let all = &self.fallback.chain.candidates;
+        if next != Next::Surface {
+            self.turns.fail(all, failure.kind());
+        }
+        if next == Next::Surface || self.turns.open(all) == 1 {
+            self.hand_on(failure);
+            return true;
+        }
+        if next == Next::AskLarger {
+            self.outgrown = self.outgrown.max(self.deployment(self.current).window());
+        }
+        if failure.reach() != Reach::Refused && self.resting.is_some() {
+            // This outcome decides: no other one is asked as a last resort.
+            self.resting = Some(Vec::new().into_iter());
+        }
+        false
+    }
+
     /// Gives the next target its turn. `answer` is the failed response that is left behind then.
-    fn go_on(&mut self, answer: Option<(S::Response, Failure)>) -> Step<S::Response> {
+    fn go_on(&mut self, mut answer: Option<(S::Response, Failure)>) -> Step<S::Response> {
         loop {
             let Some(index) = self.next_turn() else {
                 return self.finish(answer);
@@ -175,6 +188,12 @@ where
                 self.turns
                     .fail(&self.fallback.chain.candidates, failure.kind());
                 self.remember(failure.clone(), failure.into());
+            } else if let Some(failure) = self.turns.refusal(index).cloned() {
+                if self.ends_with(&failure) {
+                    return Step::End(Err(failure.into()));
+                }
+                self.remember(failure.clone(), failure.into());
+                answer = None;
             } else {
                 return Step::Ask(index);
             }
@@ -201,7 +220,9 @@ where
             let mut resting = Vec::new();
             if !self.tried.iter().any(Tried::is_asked) {
                 resting = tried::resting(&self.tried);
-                resting.retain(|&index| self.told != Some(index));
+                resting.retain(|&index| {
+                    self.told != Some(index) && self.turns.refusal(index).is_none()
+                });
             }
             resting.into_iter()
         });

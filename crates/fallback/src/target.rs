@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use backstop_core::{Deployment, FailureKind};
+use backstop_core::{Deployment, Failure, FailureKind, Reach};
+use http::Extensions;
 
 use crate::Load;
 
@@ -22,6 +23,7 @@ impl<S> Target<S> {
                 order: 0,
                 load: Load::default(),
                 only_after: &[],
+                check: None,
             },
             service,
         }
@@ -80,6 +82,56 @@ impl<S> Target<S> {
         self
     }
 
+    /// Sets a check of where a request may go, by what is in its extensions.
+    ///
+    /// It is made once for each request, before anybody is asked. A target that it refuses is not called: its turn
+    /// is spent on being skipped for that failure, and no [`Position`](backstop_core::Position) counts it, so one that
+    /// only such targets stand beside is alone. The check should be cheap, and depend on the extensions alone.
+    ///
+    /// ```
+    /// use backstop_core::{BoxError, Deployment, Failure, Ineligible, Position};
+    /// use backstop_fallback::{Fallback, Target};
+    /// use http::{Extensions, Request, Response};
+    /// use tower::{ServiceExt, service_fn};
+    ///
+    /// /// In the extensions of requests that stay inside.
+    /// #[derive(Clone)]
+    /// struct Confidential;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let target = |id: &'static str| {
+    ///     let service = service_fn(move |request: Request<()>| async move {
+    ///         let alone = request.extensions().get().is_some_and(|position: &Position| position.is_alone());
+    ///         Ok::<_, BoxError>(Response::new((id, alone)))
+    ///     });
+    ///     Target::new(Deployment::new(id), service)
+    /// };
+    ///
+    /// let chain = Fallback::in_order([
+    ///     target("outside").admitting(|extensions: &Extensions| match extensions.get::<Confidential>() {
+    ///         Some(_) => Err(Failure::ineligible(Ineligible::Region)),
+    ///         None => Ok(()),
+    ///     }),
+    ///     target("inside"),
+    /// ]);
+    ///
+    /// let mut request = Request::new(());
+    /// assert_eq!(*chain.clone().oneshot(request.clone()).await?.body(), ("outside", false));
+    /// request.extensions_mut().insert(Confidential);
+    /// assert_eq!(*chain.oneshot(request).await?.body(), ("inside", true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn admitting<F>(mut self, check: F) -> Self
+    where
+        F: Fn(&Extensions) -> Result<(), Failure> + Send + Sync + 'static,
+    {
+        self.candidate.check = Some(Check(Arc::new(check)));
+        self
+    }
+
     /// Sets the count of what is in flight there, which a [`LoadLayer`](crate::LoadLayer) in the service keeps.
     #[must_use]
     pub fn with_load(mut self, load: Load) -> Self {
@@ -132,6 +184,17 @@ pub struct Candidate {
     load: Load,
     /// What opens it; empty for one that is open from the start.
     only_after: &'static [FailureKind],
+    check: Option<Check>,
+}
+
+/// Which requests may go to a target.
+#[derive(Clone)]
+struct Check(Arc<dyn Fn(&Extensions) -> Result<(), Failure> + Send + Sync>);
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").finish_non_exhaustive()
+    }
 }
 
 impl Candidate {
@@ -165,6 +228,13 @@ impl Candidate {
 
     pub(crate) fn is_opened_by(&self, failure: FailureKind) -> bool {
         self.only_after.contains(&failure)
+    }
+
+    /// Why a request with these extensions may not go there.
+    pub(crate) fn refusal(&self, extensions: &Extensions) -> Option<Failure> {
+        let Check(check) = self.check.as_ref()?;
+        let failure = check(extensions).err()?;
+        Some(failure.with_reach(Reach::Refused))
     }
 }
 

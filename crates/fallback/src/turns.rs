@@ -1,4 +1,5 @@
-use backstop_core::FailureKind;
+use backstop_core::{Failure, FailureKind};
+use http::Extensions;
 
 use crate::Candidate;
 
@@ -6,6 +7,10 @@ use crate::Candidate;
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     taken: usize,
+    /// How many of those that had their turn are not refused.
+    admitted: usize,
+    /// Those that their own checks refuse, by their places.
+    refused: Vec<(usize, Failure)>,
     /// Those that had their turn, and the closed ones among the others of the same deployment.
     gone: Places,
     /// Those that were closed at first and no longer are.
@@ -13,6 +18,23 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// For a request with these extensions.
+    pub(crate) fn new(all: &[Candidate], extensions: &Extensions) -> Self {
+        let refused = |one: &Candidate| Some((one.index(), one.refusal(extensions)?));
+        Self {
+            refused: all.iter().filter_map(refused).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Why the request may not go to the one at `index`.
+    pub(crate) fn refusal(&self, index: usize) -> Option<&Failure> {
+        let mut refused = self.refused.iter();
+        refused
+            .find(|(refused, _)| *refused == index)
+            .map(|(_, failure)| failure)
+    }
+
     /// How many had their turn.
     pub(crate) fn taken(&self) -> usize {
         self.taken
@@ -23,6 +45,20 @@ impl Turns {
         self.taken + all.iter().filter(|one| self.is_left(one)).count()
     }
 
+    /// How many had their turn and are not refused.
+    pub(crate) fn admitted(&self) -> usize {
+        self.admitted
+    }
+
+    /// How many of those that are open are not refused.
+    pub(crate) fn admissible(&self, all: &[Candidate]) -> usize {
+        let left = all.iter().filter(|one| self.is_left(one));
+        self.admitted
+            + left
+                .filter(|one| self.refusal(one.index()).is_none())
+                .count()
+    }
+
     pub(crate) fn is_left(&self, candidate: &Candidate) -> bool {
         !self.gone.contains(candidate.index())
             && (!candidate.waits() || self.opened.contains(candidate.index()))
@@ -31,6 +67,7 @@ impl Turns {
     /// The one at `index` has its turn.
     pub(crate) fn take(&mut self, all: &[Candidate], index: usize) {
         self.taken += 1;
+        self.admitted += usize::from(self.refusal(index).is_none());
         self.gone.add(index);
         for twin in twins(all, index).filter(|twin| twin.waits()) {
             self.gone.add(twin.index());

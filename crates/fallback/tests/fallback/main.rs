@@ -1,5 +1,6 @@
 //! What a fallback asks, holds and returns, through its public surface alone.
 
+mod admitting;
 mod attempts;
 mod last_resort;
 mod load;

@@ -17,8 +17,18 @@ struct Spec {
     order: u32,
     window: Option<u64>,
     only_after: &'static [FailureKind],
+    /// Why its check refuses every request, if it does.
+    refusal: Option<Failure>,
     act: Act,
     last: Act,
+}
+
+#[derive(Debug, PartialEq)]
+struct Call {
+    who: usize,
+    /// `index/of`.
+    position: String,
+    as_last_resort: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -27,7 +37,7 @@ enum End {
     Response(usize),
     /// The target's own error.
     Error(usize),
-    /// The failure of a target whose response was let go.
+    /// The failure of a target whose response was let go, or that was refused.
     Failure(FailureKind),
     Exhausted {
         who: Vec<usize>,
@@ -39,8 +49,7 @@ enum End {
 #[derive(Debug, PartialEq)]
 struct Story {
     end: End,
-    /// Who was called, and whether as a last resort.
-    calls: Vec<(usize, bool)>,
+    calls: Vec<Call>,
     skipped: Vec<(usize, FailureKind)>,
     fallbacks: u32,
 }
@@ -65,7 +74,7 @@ fn failure_in(act: &Act) -> Option<&Failure> {
 /// The rules, read as prose: no state machine, nothing moved, no time passes.
 #[derive(Default)]
 struct Reading {
-    calls: Vec<(usize, bool)>,
+    calls: Vec<Call>,
     skipped: Vec<(usize, FailureKind)>,
     fallbacks: u32,
     had_turn: Vec<usize>,
@@ -107,7 +116,17 @@ impl Reading {
             act
         };
         if !matches!(act, Act::Break(_)) || !matches!(spec.act, Act::Break(_)) {
-            self.calls.push((index, told));
+            let admitted = |indices: &mut dyn Iterator<Item = usize>| {
+                indices.filter(|&it| chain[it].refusal.is_none()).count()
+            };
+            let of = admitted(&mut (0..chain.len()).filter(|&it| self.is_open(chain, it)));
+            let had_turn = admitted(&mut self.had_turn.iter().copied());
+            let nth = if again { of } else { had_turn };
+            self.calls.push(Call {
+                who: index,
+                position: format!("{}/{of}", nth - 1),
+                as_last_resort: told,
+            });
         }
         let own = match act {
             Act::Fail(_) | Act::Break(_) => End::Error(index),
@@ -116,6 +135,24 @@ impl Reading {
         let Some(failure) = failure_in(act) else {
             return Some(own);
         };
+        self.fail(chain, index, failure, own, again)
+    }
+
+    fn was_called(&self, index: usize, as_last_resort: bool) -> bool {
+        self.calls
+            .iter()
+            .any(|call| call.who == index && call.as_last_resort == as_last_resort)
+    }
+
+    /// It fails so; `Some` if that ends it.
+    fn fail(
+        &mut self,
+        chain: &[Spec],
+        index: usize,
+        failure: &Failure,
+        own: End,
+        again: bool,
+    ) -> Option<End> {
         if failure.reach() == Reach::Refused && !(again && Self::is_cooling(failure)) {
             self.skipped.push((index, failure.kind()));
         }
@@ -164,6 +201,13 @@ impl Reading {
                 self.too_small.push(index);
                 continue;
             }
+            if let Some(failure) = &chain[index].refusal {
+                let own = End::Failure(failure.kind());
+                if let Some(end) = self.fail(chain, index, failure, own, false) {
+                    return Some(end);
+                }
+                continue;
+            }
             let others_barred = !self.was_asked()
                 && !self
                     .failed
@@ -195,7 +239,11 @@ impl Reading {
         let mut resting: Vec<_> = self
             .failed
             .iter()
-            .filter(|(index, failure)| Self::is_cooling(failure) && self.told != Some(*index))
+            .filter(|(index, failure)| {
+                Self::is_cooling(failure)
+                    && self.told != Some(*index)
+                    && chain[*index].refusal.is_none()
+            })
             .map(|(index, failure)| (failure.retry_after().unwrap_or(Duration::MAX), *index))
             .collect();
         resting.sort_by_key(|(after, _)| *after);
@@ -216,7 +264,8 @@ impl Reading {
             .failed
             .iter()
             .rfind(|(index, _)| !self.too_small.contains(index))
-            && let Act::Refuse(_) = chain[*index].does(self.calls.contains(&(*index, true)))
+            && chain[*index].refusal.is_none()
+            && let Act::Refuse(_) = chain[*index].does(self.was_called(*index, true))
         {
             return End::Response(*index);
         }
@@ -229,8 +278,8 @@ impl Reading {
         if let Some((index, failure)) = eligible.last()
             && failure.kind() == FailureKind::ContentFilter
         {
-            let told = self.calls.contains(&(*index, true));
-            return match chain[*index].does(told) {
+            let spec = &chain[*index];
+            return match spec.does(self.was_called(*index, true)) {
                 Act::Refuse(_) => End::Failure(FailureKind::ContentFilter),
                 _ => End::Error(*index),
             };
@@ -299,9 +348,13 @@ async fn live(chain: &[Spec]) -> Story {
             Some(window) => deployment.with_window(window),
             None => deployment,
         };
-        target_at(&log, deployment, spec.act.clone(), spec.last.clone())
+        let target = target_at(&log, deployment, spec.act.clone(), spec.last.clone())
             .with_order(spec.order)
-            .only_after(spec.only_after)
+            .only_after(spec.only_after);
+        match spec.refusal.clone() {
+            Some(refusal) => target.admitting(move |_| Err(refusal.clone())),
+            None => target,
+        }
     });
     let fallback = Fallback::new(targets).expect("not empty");
     let (request, trail) = trailed(&log);
@@ -313,8 +366,13 @@ async fn live(chain: &[Spec]) -> Story {
             .calls()
             .iter()
             .map(|call| {
-                let id = call.split(' ').next().expect("an id");
-                (number(id), call.ends_with("last"))
+                let mut words = call.split(' ');
+                let mut word = || words.next().unwrap_or_default();
+                Call {
+                    who: number(word()),
+                    position: word().to_owned(),
+                    as_last_resort: word() == "last",
+                }
             })
             .collect(),
         skipped: record
@@ -369,7 +427,11 @@ fn failure() -> impl Strategy<Value = Failure> {
         ServerError,
     ])
     .prop_map(Failure::new);
-    let refused = prop::sample::select(vec![
+    hinted(prop_oneof![1 => asked, 2 => ineligible()])
+}
+
+fn ineligible() -> impl Strategy<Value = Failure> {
+    prop::sample::select(vec![
         Ineligible::Budget,
         Ineligible::Capability,
         Ineligible::Cooling,
@@ -381,9 +443,11 @@ fn failure() -> impl Strategy<Value = Failure> {
         Ineligible::Saturated,
         Ineligible::Window,
     ])
-    .prop_map(Failure::ineligible);
-    let hint = prop::option::of(0_u64..9);
-    (prop_oneof![1 => asked, 2 => refused], hint).prop_map(|(failure, hint)| match hint {
+    .prop_map(Failure::ineligible)
+}
+
+fn hinted(failure: impl Strategy<Value = Failure>) -> impl Strategy<Value = Failure> {
+    (failure, prop::option::of(0_u64..9)).prop_map(|(failure, hint)| match hint {
         Some(secs) => failure.with_retry_after(Duration::from_secs(secs)),
         None => failure,
     })
@@ -407,11 +471,13 @@ fn spec() -> impl Strategy<Value = Spec> {
     const OPEN: &[FailureKind] = &[];
     let window = prop::option::of(1_u64..4);
     let only_after = prop::sample::select(vec![OPEN, OPEN, OPEN, WINDOW, FILTER]);
-    (0_u32..3, window, only_after, act(), act()).prop_map(
-        |(order, window, only_after, act, last)| Spec {
+    let refusal = prop::option::weighted(0.2, hinted(ineligible()));
+    (0_u32..3, window, only_after, refusal, act(), act()).prop_map(
+        |(order, window, only_after, refusal, act, last)| Spec {
             order,
             window,
             only_after,
+            refusal,
             act,
             last,
         },
