@@ -41,6 +41,10 @@ impl Refused {
         })
     }
 
+    pub(crate) fn into_failure(self) -> Failure {
+        self.verdict
+    }
+
     /// The rule, and what the deployment lacks; `None` if the request did not come the way it should have.
     #[must_use]
     pub const fn refusal(&self) -> Option<&Refusal> {

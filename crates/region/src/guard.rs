@@ -22,20 +22,32 @@ pub(crate) struct Guard {
 impl Guard {
     /// At the top of the stack: gives a permit to a request that may go on.
     pub(crate) fn admit(self: &Arc<Self>, extensions: &mut Extensions) -> Result<(), Box<Refused>> {
-        let Some(residency) = extensions.get::<Residency>() else {
-            return self.without_rules(extensions);
+        let Some(residency) = self.check(extensions)?.cloned() else {
+            return Ok(());
         };
-        if let Err(refusal) = residency.check(&self.deployment, &self.place) {
-            self.tell(&Event::Refused {
-                deployment: &self.deployment,
-                refusal: &refusal,
-            });
-            return Err(Refused::by(refusal));
-        }
-        let residency = residency.clone();
         let request = Trail::of_or_start(extensions);
         extensions.insert(Permit::new(Arc::clone(self), residency, &request));
         Ok(())
+    }
+
+    /// Whether a request may go on, and under which rules.
+    pub(crate) fn check<'a>(
+        &self,
+        extensions: &'a Extensions,
+    ) -> Result<Option<&'a Residency>, Box<Refused>> {
+        let Some(residency) = extensions.get::<Residency>() else {
+            return self.without_rules(extensions).map(|()| None);
+        };
+        match residency.check(&self.deployment, &self.place) {
+            Ok(()) => Ok(Some(residency)),
+            Err(refusal) => {
+                self.tell(&Event::Refused {
+                    deployment: &self.deployment,
+                    refusal: &refusal,
+                });
+                Err(Refused::by(refusal))
+            }
+        }
     }
 
     /// At the bottom: takes the permit, which has to be for this request, these rules, this deployment.

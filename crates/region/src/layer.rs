@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use backstop_core::{Deployment, Observe};
+use backstop_core::{Deployment, Failure, Observe};
+use http::Extensions;
 use tower_layer::Layer;
 
 use crate::guard::Guard;
@@ -46,6 +47,55 @@ impl RegionLayer {
     {
         Arc::make_mut(&mut self.guard).observer = Some(Arc::new(observe));
         self
+    }
+
+    /// What this layer will decide about a request with these extensions, before there is a call: for whoever plans
+    /// which deployments to ask. It gives no permit, so the layer is needed all the same.
+    ///
+    /// A chain that is told so counts on nobody who will refuse: a retry knows that its deployment is the only one, and
+    /// a timeout that nobody else needs a share of the deadline. Say it after [`required`](Self::required) and
+    /// [`observe`](Self::observe); the observer is told what this refuses.
+    ///
+    /// ```
+    /// use backstop_core::{BoxError, Deployment, Position};
+    /// use backstop_fallback::{Fallback, Target};
+    /// use backstop_region::{Declaration, Derivation, RegionLayer, Residency};
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let target = |id: &'static str, aws_region| {
+    ///     let derived = Derivation::bedrock(aws_region, "anthropic.claude-sonnet-4-6")?;
+    ///     let region = RegionLayer::new(Deployment::new(id), Declaration::new(derived).check()?);
+    ///     let stack = ServiceBuilder::new()
+    ///         .layer(region.clone())
+    ///         .layer(region.seal())
+    ///         .service(service_fn(|request: Request<()>| async move {
+    ///             let position = request.extensions().get::<Position>();
+    ///             assert!(position.is_some_and(|position| position.is_alone()));
+    ///             Ok::<_, BoxError>(Response::new(Full::new(Bytes::from("Hello"))))
+    ///         }));
+    ///     Ok::<_, BoxError>(Target::new(Deployment::new(id), stack).admitting(region.check()))
+    /// };
+    /// let chain = Fallback::in_order([target("frankfurt", "eu-central-1")?, target("virginia", "us-east-1")?]);
+    ///
+    /// let mut request = Request::new(());
+    /// request.extensions_mut().insert(Residency::only("eu"));
+    /// assert!(chain.oneshot(request).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(
+        &self,
+    ) -> impl Fn(&Extensions) -> Result<(), Failure> + Clone + Send + Sync + use<> {
+        let guard = Arc::clone(&self.guard);
+        move |extensions| match guard.check(extensions) {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(refused.into_failure()),
+        }
     }
 
     /// The layer that goes directly around the provider, and lets nothing out that this one has not let in.

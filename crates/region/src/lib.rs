@@ -70,6 +70,8 @@
 //! deployment gave to this very request under these very rules; so a retry, a probe, the rest of a broken stream or
 //! whatever else finds its way to a provider cannot leave without having been compared.
 //!
+//! A chain of deployments can be told beforehand whom it need not count on: [`RegionLayer::check`].
+//!
 //! # After the answer
 //!
 //! Where the provider reports where it ran ([`Frame::place`], [`RanIn`]), the seal compares that with the declaration.
