@@ -76,7 +76,8 @@ impl SealedTarget {
             .required()
             .observe(log);
         let stack = layers.service(region.seal().layer(provider));
-        Self(region.layer(stack).into_target(deployment))
+        let check = region.check();
+        Self(region.layer(stack).into_target(deployment).admitting(check))
     }
 
     /// The deployment at this place of a chain, asked only after these failures of others, if there are any.
