@@ -191,6 +191,37 @@ async fn a_retry_stays_where_it_was() {
     sides.nothing_left("a retry");
 }
 
+/// A server's failure is repeated only where nobody else can answer.
+#[tokio::test]
+async fn who_alone_is_inside_is_asked_again() {
+    let sides = Sides::new().await;
+    let settings = "router_settings: {num_retries: 1, retry_after: 0.001}\n";
+    let [first, us, _] = chain("+500+first=1");
+    for (deployments, kept) in [
+        ([first.clone(), us.clone()], &[][..]),
+        ([us, first], &[("us", NOT_WITHIN)]),
+    ] {
+        sides.eu.faults().clear();
+        let gateway = sides
+            .gateway(&deployments, &format!("{settings}{EU_ONLY}"))
+            .await;
+        let response = gateway.ask("smart", false).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(response.header("x-backstop-deployment"), "first");
+        assert_eq!(response.header("x-backstop-retries"), "1");
+        sides.nothing_left("asked again");
+        let record = gateway.record(response.request_id()).await;
+        assert_eq!(kept_away(&record), kept, "{record}");
+    }
+
+    // Without the rule the other one is asked instead.
+    sides.eu.faults().clear();
+    let deployments = &chain("+500+first=1")[..2];
+    let gateway = sides.gateway(deployments, settings).await;
+    let response = gateway.ask("smart", false).await;
+    assert_eq!(response.header("x-backstop-deployment"), "us");
+}
+
 #[tokio::test]
 async fn a_resting_deployment_is_not_stood_in_for_and_its_probe_goes_nowhere_else() {
     let sides = Sides::new().await;
