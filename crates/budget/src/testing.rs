@@ -1,4 +1,4 @@
-//! What every [`Ledger`] is checked against: a model so simple that it is plainly right, and a thousand callers at once.
+//! What every [`Ledger`](crate::Ledger) is checked against: a model so simple that it is plainly right, and a thousand callers at once.
 //!
 //! ```no_run
 //! use backstop_budget::testing::{self, Step};
