@@ -107,50 +107,54 @@ fn has_email(text: &[char]) -> bool {
     })
 }
 
-/// Groups of digits, with one blank or hyphen between them.
-fn digit_runs(text: &[char]) -> Vec<Vec<Vec<u8>>> {
-    let mut runs: Vec<Vec<Vec<u8>>> = Vec::new();
-    let mut gap = usize::MAX;
-    for letter in text {
-        let Some(digit) = letter.to_digit(10) else {
-            let joins = matches!(letter, ' ' | '-' | '\u{a0}') && gap == 0;
-            gap = if joins { 1 } else { usize::MAX };
-            continue;
-        };
-        let digit = u8::try_from(digit).expect("a decimal digit");
-        match (gap, runs.last_mut()) {
-            (0, Some(run)) => run.last_mut().expect("a run has a group").push(digit),
-            (1, Some(run)) => run.push(vec![digit]),
-            _ => runs.push(vec![vec![digit]]),
+/// Where each group of digits begins.
+fn numbers(text: &[char]) -> impl Iterator<Item = usize> {
+    let is_digit = |at: usize| text[at].is_ascii_digit();
+    (0..text.len()).filter(move |&at| is_digit(at) && (at == 0 || !is_digit(at - 1)))
+}
+
+/// The groups of digits at the beginning of a text, with one blank or hyphen between them.
+fn groups(text: &[char]) -> impl Iterator<Item = &[char]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let is_digit = |letter: &char| letter.is_ascii_digit();
+        let end = text.iter().position(|letter| !is_digit(letter));
+        let (group, behind) = text.split_at(end.unwrap_or(text.len()));
+        if let [' ' | '-' | '\u{a0}', next @ ..] = behind
+            && next.first().is_some_and(is_digit)
+        {
+            rest = Some(next);
         }
-        gap = 0;
-    }
-    runs
+        Some(group)
+    })
 }
 
 /// 13 to 19 digits, in whole groups, with Luhn's check digit. Cards begin with 2 to 6.
 fn has_card(text: &[char]) -> bool {
-    digit_runs(text).iter().any(|run| {
-        (0..run.len()).any(|from| {
-            let mut number = Vec::new();
-            run[from..].iter().any(|group| {
-                number.extend_from_slice(group);
-                (13..=19).contains(&number.len())
-                    && (2..=6).contains(&number[0])
-                    && is_luhn(&number)
-            })
-        })
+    numbers(text).any(|at| {
+        let mut number = Vec::new();
+        for group in groups(&text[at..]) {
+            if number.len() + group.len() > 19 {
+                return false;
+            }
+            number.extend(group.iter().filter_map(|letter| letter.to_digit(10)));
+            if number.len() >= 13 && (2..=6).contains(&number[0]) && is_luhn(&number) {
+                return true;
+            }
+        }
+        false
     })
 }
 
-fn is_luhn(number: &[u8]) -> bool {
+fn is_luhn(number: &[u32]) -> bool {
     let sum: u32 = number
         .iter()
         .rev()
         .enumerate()
-        .map(|(place, &digit)| match (place % 2, u32::from(digit)) {
-            (0, digit) => digit,
-            (_, digit) => digit * 2 / 10 + digit * 2 % 10,
+        .map(|(place, digit)| match place % 2 {
+            0 => *digit,
+            _ => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
     sum.is_multiple_of(10)
@@ -158,17 +162,17 @@ fn is_luhn(number: &[u8]) -> bool {
 
 /// Three, two and four digits apart, of which none are all zeros; numbers from 900 on and 666 are not issued.
 fn has_ssn(text: &[char]) -> bool {
-    digit_runs(text).iter().any(|run| {
-        run.windows(3).any(|groups| {
-            let [area, group, serial] = groups else {
-                return false;
-            };
-            let zeros = |digits: &[u8]| digits.iter().all(|&digit| digit == 0);
-            (area.len(), group.len(), serial.len()) == (3, 2, 4)
-                && !groups.iter().any(|digits| zeros(digits))
-                && area[0] != 9
-                && *area != [6, 6, 6]
-        })
+    numbers(text).any(|at| {
+        let mut groups = groups(&text[at..]);
+        let (Some(area), Some(group), Some(serial)) = (groups.next(), groups.next(), groups.next())
+        else {
+            return false;
+        };
+        let zeros = |digits: &[char]| digits.iter().all(|&digit| digit == '0');
+        (area.len(), group.len(), serial.len()) == (3, 2, 4)
+            && ![area, group, serial].into_iter().any(zeros)
+            && area[0] != '9'
+            && area != ['6', '6', '6']
     })
 }
 

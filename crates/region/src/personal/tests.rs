@@ -84,3 +84,12 @@ fn every_country_in_the_registry_has_a_length() {
     }
     assert_eq!(iban::length("ZZ"), None);
 }
+
+#[test]
+fn long_rows_of_numbers_are_read_in_one_pass() {
+    let (digits, groups) = ("1".repeat(1 << 18), "1 ".repeat(1 << 17));
+    for text in [&*digits, &groups, &format!("{groups}4111 1111 1111 1111")] {
+        let found = classes(text);
+        assert_eq!(found.is_empty(), !text.ends_with("1111 1111"));
+    }
+}
