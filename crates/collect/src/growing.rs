@@ -7,7 +7,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-/// Deltas that do not fit together, or are not JSON.
+/// How deep a value may nest, as in requests: every level takes some of the stack.
+const MAX_DEPTH: usize = 128;
+
+/// Deltas that do not fit together, are nested too deep, or are not JSON.
 #[derive(Debug)]
 pub(crate) struct Unfit;
 
@@ -63,17 +66,17 @@ impl Growing {
         Self::Plain(RawValue::NULL.to_owned())
     }
 
-    fn read(raw: &RawValue) -> Result<Self, Unfit> {
+    fn read(raw: &RawValue, depth: usize) -> Result<Self, Unfit> {
         Ok(match raw.get().as_bytes().first() {
             Some(b'"') => Self::Text(serde_json::from_str(raw.get())?),
             Some(b'{') => {
                 let mut object = Object::default();
-                object.grow(raw)?;
+                object.grow_at(raw, depth)?;
                 Self::Object(object)
             }
             Some(b'[') => {
                 let mut list = Vec::new();
-                extend(&mut list, raw)?;
+                extend(&mut list, raw, depth)?;
                 Self::List(list)
             }
             _ => Self::Plain(raw.to_owned()),
@@ -81,7 +84,7 @@ impl Growing {
     }
 
     /// Grows by a value that is not `null`.
-    fn grow(&mut self, name: &str, raw: &RawValue) -> Result<(), Unfit> {
+    fn grow(&mut self, name: &str, raw: &RawValue, depth: usize) -> Result<(), Unfit> {
         match (&mut *self, raw.get().as_bytes().first()) {
             (Self::Text(text), Some(b'"')) => {
                 let more: Text<'_> = serde_json::from_str(raw.get())?;
@@ -92,10 +95,10 @@ impl Growing {
                     (*more).clone_into(text);
                 }
             }
-            (Self::Object(object), Some(b'{')) => object.grow(raw)?,
-            (Self::List(list), Some(b'[')) => extend(list, raw)?,
+            (Self::Object(object), Some(b'{')) => object.grow_at(raw, depth)?,
+            (Self::List(list), Some(b'[')) => extend(list, raw, depth)?,
             (Self::Plain(old), Some(b'"' | b'{' | b'[')) if !is_null(old) => return Err(Unfit),
-            (Self::Plain(_), _) => *self = Self::read(raw)?,
+            (Self::Plain(_), _) => *self = Self::read(raw, depth)?,
             _ => return Err(Unfit),
         }
         Ok(())
@@ -115,17 +118,27 @@ fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
+/// The depth within an object or a list at this one.
+fn deeper(depth: usize) -> Result<usize, Unfit> {
+    if depth < MAX_DEPTH {
+        Ok(depth + 1)
+    } else {
+        Err(Unfit)
+    }
+}
+
 /// Adds entries to a list; one with the `index` of an earlier one continues that.
-fn extend(list: &mut Vec<Growing>, raw: &RawValue) -> Result<(), Unfit> {
+fn extend(list: &mut Vec<Growing>, raw: &RawValue, depth: usize) -> Result<(), Unfit> {
+    let depth = deeper(depth)?;
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get())?;
     for raw in entries {
-        let entry = Growing::read(raw)?;
+        let entry = Growing::read(raw, depth)?;
         let Some(index) = entry.index() else {
             list.push(entry);
             continue;
         };
         if let Some(earlier) = list.iter_mut().find(|one| one.index() == Some(index)) {
-            earlier.grow("", raw)?;
+            earlier.grow("", raw, depth)?;
         } else {
             let after = |one: &Growing| one.index() > Some(index);
             let place = list.iter().position(after).unwrap_or(list.len());
@@ -153,12 +166,19 @@ impl Object {
         if is_null(raw) {
             return Ok(());
         }
+        self.grow_at(raw, 0)
+    }
+
+    fn grow_at(&mut self, raw: &RawValue, depth: usize) -> Result<(), Unfit> {
+        let depth = deeper(depth)?;
         let Delta(members) = serde_json::from_str(raw.get())?;
         for (name, raw) in members {
             match self.get_mut(&name) {
                 Some(_) if is_null(raw) => {}
-                Some(value) => value.grow(&name, raw)?,
-                None => self.0.push((String::from(&*name), Growing::read(raw)?)),
+                Some(value) => value.grow(&name, raw, depth)?,
+                None => self
+                    .0
+                    .push((String::from(&*name), Growing::read(raw, depth)?)),
             }
         }
         Ok(())

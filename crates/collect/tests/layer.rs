@@ -153,6 +153,29 @@ async fn nothing_and_nonsense_are_failures() {
 }
 
 #[tokio::test]
+async fn what_is_nested_too_deep_overflows_no_stack() {
+    let nested = |depth: usize, open: &str, close: &str| {
+        let (open, close) = (open.repeat(depth), close.repeat(depth));
+        let json = format!(r#"{{"choices":[{{"delta":{{"x":{open}1{close}}}}}]}}"#);
+        Ok(Chunk::event_of(json.as_bytes(), Meta::default()))
+    };
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let once = collected(vec![nested(100, open, close)]).await;
+        once.expect("not too deep");
+        for frames in [
+            vec![nested(10_000, open, close)],
+            vec![nested(1, open, close), nested(10_000, open, close)],
+        ] {
+            let error = collected(frames).await.expect_err("too deep");
+            assert_eq!(
+                failure_of(&*error).map(Failure::kind),
+                Some(FailureKind::ServerError)
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_more_is_kept_than_an_answer_may_have() {
     let text = format!(
         r#"{{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#,
