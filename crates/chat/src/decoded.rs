@@ -86,11 +86,14 @@ where
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers say nothing that a chat answer needs.
                     if let Ok(mut data) = frame.into_data() {
-                        let needed = this.buffer.len() + data.remaining();
+                        let begun = this.buffer.len();
+                        let needed = begun + data.remaining();
                         if this.buffer.capacity() < needed {
-                            // Growing would double it, and keep it for a stream that stands still.
-                            let begun =
-                                std::mem::replace(this.buffer, BytesMut::with_capacity(needed));
+                            // Growing would double the capacity, and keep it for a stream that stands still. What
+                            // doubles is what has begun: next to nothing in a stream, and much in a long document,
+                            // which is not to be copied with every frame.
+                            let room = BytesMut::with_capacity(needed.max(2 * begun));
+                            let begun = std::mem::replace(this.buffer, room);
                             this.buffer.extend_from_slice(&begun);
                         }
                         while data.has_remaining() {
@@ -134,5 +137,62 @@ impl<B, D> fmt::Debug for Decoded<B, D> {
             .field("buffered", &self.buffer.len())
             .field("state", &self.state)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::task::Waker;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// Frames that are there already.
+    struct Frames(VecDeque<Bytes>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
+        }
+    }
+
+    /// Takes everything at the end, and sees every buffer that it is shown.
+    #[derive(Default)]
+    struct Document {
+        capacities: Vec<usize>,
+    }
+
+    impl Decode for Document {
+        fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
+            if self.capacities.last() != Some(&input.capacity()) {
+                self.capacities.push(input.capacity());
+            }
+            Ok(None)
+        }
+
+        fn finish(&mut self, _: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_long_document_is_not_copied_with_every_frame() {
+        let frames = Frames(vec![Bytes::from_static(&[b'x'; 1000]); 1000].into());
+        let mut body = Decoded::new(frames, Document::default(), "test", StatusCode::OK);
+        let mut cx = Context::from_waker(Waker::noop());
+        let end = Pin::new(&mut body).poll_frame(&mut cx);
+        assert!(matches!(end, Poll::Ready(None)));
+        let capacities = &body.decoder.capacities;
+        assert!(capacities.len() < 16, "{capacities:?}");
+        assert!(body.buffer.capacity() <= 2 * 1_000_000);
     }
 }
