@@ -48,7 +48,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, ConfigError> {
     let mut document = parsed.map_err(|error| {
         let message = error.without_snippet().to_string();
         // The place is said once, by us, and the parser's own options are nobody's business.
-        let cut = [" at line ", ", set DuplicateKeyPolicy"]
+        let cut = [" at line ", ", set DuplicateKeyPolicy", "; use from_str"]
             .into_iter()
             .filter_map(|from| message.find(from))
             .min();

@@ -121,7 +121,8 @@ pub(crate) fn read(
             let key = key.or_else(|| variable("OPENAI_API_KEY"));
             // A server of one's own may need no key; OpenAI's does.
             if key.is_none() && base.is_none() {
-                return Err(missing("OpenAI", "OPENAI_API_KEY"));
+                let error = missing("OpenAI", "OPENAI_API_KEY");
+                return Err(params.missing("api_key", error));
             }
             let organization = params.text("organization")?.map(|(text, _)| text);
             Ok(ProviderConfig::OpenAi {
@@ -133,7 +134,10 @@ pub(crate) fn read(
         Prefix::Anthropic => {
             let key = key
                 .or_else(|| variable("ANTHROPIC_API_KEY"))
-                .ok_or_else(|| missing("Anthropic", "ANTHROPIC_API_KEY"))?;
+                .ok_or_else(|| {
+                    let error = missing("Anthropic", "ANTHROPIC_API_KEY");
+                    params.missing("api_key", error)
+                })?;
             let inference_geo =
                 params.choice("inference_geo", &[("us", "us"), ("global", "global")])?;
             Ok(ProviderConfig::Anthropic {
@@ -162,11 +166,12 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
         .or_else(|| environment.variable("AWS_REGION"))
         .or_else(|| environment.variable("AWS_DEFAULT_REGION"))
         .ok_or_else(|| {
-            ConfigError::at(
+            let error = ConfigError::at(
                 place,
                 "`aws_region_name` is missing for a deployment at Bedrock",
             )
-            .help("write `aws_region_name: us-east-1`, or set AWS_REGION")
+            .help("write `aws_region_name: us-east-1`, or set AWS_REGION");
+            params.missing("aws_region_name", error)
         })?;
     let elsewhere = endpoint
         .as_deref()
@@ -212,7 +217,15 @@ fn region_of(endpoint: &str) -> Option<String> {
     host.split('.').find(is_region).map(str::to_owned)
 }
 
+/// What is added to a base.
+const OPERATIONS: [&str; 2] = ["/chat/completions", "/v1/messages"];
+
 fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
+    let path = url.trim_end_matches('/');
+    if let Some(operation) = OPERATIONS.iter().find(|end| path.ends_with(**end)) {
+        let message = format!("`{key}` ends in `{operation}`, which is added to it");
+        return Err(ConfigError::at(place, message).help("leave that out"));
+    }
     let sound = url.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::document::{Key, Node, Value};
-use crate::error::{ConfigError, Place};
+use crate::error::{ConfigError, Place, nearest};
 use crate::source::Environment;
 
 /// A section of the document. Each key is taken once; [`finish`](Section::finish) refuses the ones that are left.
@@ -96,8 +96,26 @@ impl<'a> Section<'a> {
         key: &'static str,
     ) -> Result<(String, Place), ConfigError> {
         self.text(key)?.ok_or_else(|| {
-            ConfigError::at(self.place, format!("`{key}` is missing in `{}`", self.name))
+            let message = format!("`{key}` is missing in `{}`", self.name);
+            self.missing(key, ConfigError::at(self.place, message))
         })
+    }
+
+    /// What is wrong where `key` is missing: perhaps it is there, and misspelt.
+    pub(crate) fn missing(&self, key: &'static str, error: ConfigError) -> ConfigError {
+        let misspelt = self
+            .entries
+            .iter()
+            .find(|(entry, _)| nearest(&entry.name, [key]).is_some());
+        match misspelt {
+            Some((entry, _)) => self.unknown(entry).nearest(&entry.name, [key]),
+            None => error,
+        }
+    }
+
+    fn unknown(&self, key: &Key) -> ConfigError {
+        let message = format!("unknown key `{}` in `{}`", key.name, self.name);
+        ConfigError::at(key.place, message)
     }
 
     pub(crate) fn secret(
@@ -281,14 +299,17 @@ impl<'a> Section<'a> {
         choices: &[(&'static str, T)],
         off: T,
     ) -> Result<Option<T>, ConfigError> {
-        let is_off = |(entry, node): &(Key, Node)| {
-            entry.name == key && matches!(node.value, Value::Bool(false))
+        let environment = self.environment;
+        let Some(node) = self.take(key) else {
+            return Ok(None);
         };
-        if self.entries.iter().any(is_off) {
-            self.take(key);
-            return Ok(Some(off));
-        }
-        self.choice(key, choices)
+        let (word, place) = match node.value {
+            Value::Bool(word) => (word.to_string(), node.place),
+            _ => text(node, key, environment)?,
+        };
+        let mut choices = choices.to_vec();
+        choices.push(("false", off));
+        choose(key, &word, place, &choices).map(Some)
     }
 
     pub(crate) fn list(
@@ -349,11 +370,15 @@ impl<'a> Section<'a> {
                 let message = format!("`{}` is a LiteLLM key that is not supported yet", key.name);
                 Err(ConfigError::at(key.place, message).help("remove the key"))
             }
-            Some((key, _)) => Err(ConfigError::at(
-                key.place,
-                format!("unknown key `{}` in `{}`", key.name, self.name),
-            )
-            .nearest(&key.name, self.known.iter().copied())),
+            Some((key, _)) => {
+                let error = self.unknown(key);
+                let homes = crate::keys::homes(self.name, &key.name);
+                if homes.is_empty() {
+                    return Err(error.nearest(&key.name, self.known.iter().copied()));
+                }
+                let homes = homes.join("` or `");
+                Err(error.help(format!("it belongs in `{homes}`")))
+            }
         }
     }
 }

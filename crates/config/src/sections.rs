@@ -111,13 +111,21 @@ fn deployment(
         return Err(ConfigError::at(group_place, "`model_name` is empty"));
     }
     let place = entry.place();
-    let mut params = entry
-        .section("litellm_params")?
-        .ok_or_else(|| ConfigError::at(place, "`litellm_params` is missing in `model_list`"))?;
     let mut info = entry.section("model_info")?;
+    let Some(mut params) = entry.section("litellm_params")? else {
+        let error = ConfigError::at(place, "`litellm_params` is missing in `model_list`")
+            .help("it holds `model`, `api_key` and the like");
+        return Err(entry.missing("litellm_params", error));
+    };
     entry.finish()?;
 
     let (name, name_place) = params.required_text("model")?;
+    for (text, place) in [(&group, group_place), (&name, name_place)] {
+        if text.contains('*') {
+            let message = format!("`{text}`: names with a `*` are not supported yet");
+            return Err(ConfigError::at(place, message).help("write an entry for each model"));
+        }
+    }
     params.refuse(&["rpm", "tpm"], LATER)?;
     let (prefix, model) = crate::provider::split(&name, name_place)?;
     let called = params.place_of("aws_region_name").unwrap_or(name_place);
@@ -356,8 +364,16 @@ fn general_settings(mut section: Section<'_>) -> Result<General, ConfigError> {
         &mut general.expose_served_by,
         section.flag("expose_served_by")?,
     );
-    if let Some(megabytes) = section.count("max_request_size_mb")? {
-        general.max_request_bytes = megabytes as usize * 1024 * 1024;
+    let size_place = section.place_of("max_request_size_mb");
+    match (section.count("max_request_size_mb")?, size_place) {
+        (Some(0), Some(place)) => {
+            let message = "`max_request_size_mb` must be more than 0";
+            return Err(ConfigError::at(place, message));
+        }
+        (Some(megabytes), _) => {
+            general.max_request_bytes = megabytes as usize * 1024 * 1024;
+        }
+        (None, _) => {}
     }
     if let Some(bytes) = section.kilobytes("connection_buffer_kb")? {
         general.connection_buffer = bytes as usize;

@@ -58,9 +58,16 @@ impl Environment {
 
     pub(crate) fn resolve(&self, text: String) -> Result<String, String> {
         if let Some(name) = text.strip_prefix("os.environ/") {
-            return self.variable(name).ok_or_else(|| {
+            let value = self.variable(name).ok_or_else(|| {
                 format!("the environment variable `{name}` is not set; export it, or name another")
-            });
+            })?;
+            // Secrets are put into variables with the end of their file's line.
+            return Ok(value.trim_end_matches(['\r', '\n']).to_owned());
+        }
+        if let Some(name) = placeholder(&text) {
+            return Err(format!(
+                "`${{{name}}}` stands for itself here; the environment is read by `os.environ/{name}`"
+            ));
         }
         if let Some(path) = text.strip_prefix("file:") {
             return self.read(Path::new(path));
@@ -90,6 +97,13 @@ impl Environment {
         }
         Ok(text.to_owned())
     }
+}
+
+/// The name in `${NAME}`, which is what other tools put the environment in by.
+fn placeholder(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (!name.is_empty() && name.chars().all(is_name)).then_some(name)
 }
 
 /// Never shows values: some are secrets.

@@ -59,8 +59,10 @@ fn malformed_yaml_names_the_place() {
         "a: b: c\n",
         "model_list:\n\t- x\n",
         "a: \"unclosed\n",
+        "model_list: []\n---\nmodel_list: []\n",
     ] {
         let error = error(text);
+        assert!(!error.contains("from_str"), "{error}");
         let mut parts = error.splitn(4, ':');
         assert_eq!(parts.next(), Some("b.yaml"), "{error}");
         assert!(
@@ -82,7 +84,47 @@ fn in_the_model_list() {
     for (text, expected) in [
         (
             entry(""),
-            "b.yaml:2:5: `litellm_params` is missing in `model_list`",
+            "b.yaml:2:5: `litellm_params` is missing in `model_list`; it holds `model`, `api_key` and the like",
+        ),
+        (
+            entry("model: openai/gpt-4o"),
+            "b.yaml:2:5: `litellm_params` is missing in `model_list`; it holds `model`, `api_key` and the like",
+        ),
+        (
+            entry("litellm_parms: {model: openai/gpt-4o}"),
+            "b.yaml:3:5: unknown key `litellm_parms` in `model_list`; did you mean `litellm_params`?",
+        ),
+        (
+            "model_list:\n  - modelname: smart\n    litellm_params: {model: openai/gpt-4o}\n"
+                .to_owned(),
+            "b.yaml:2:5: unknown key `modelname` in `model_list`; did you mean `model_name`?",
+        ),
+        (
+            entry("litellm_params: {modell: openai/gpt-4o}"),
+            "b.yaml:3:22: unknown key `modell` in `litellm_params`; did you mean `model`?",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o, num_retries: 3}"),
+            "b.yaml:3:44: unknown key `num_retries` in `litellm_params`; it belongs in `router_settings`",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o}\n    model_info: {timeout: 3}"),
+            "b.yaml:4:18: unknown key `timeout` in `model_info`; it belongs in `litellm_params` or `router_settings`",
+        ),
+        (
+            entry("litellm_params: {model: openai/*}"),
+            "b.yaml:3:29: `openai/*`: names with a `*` are not supported yet; write an entry for each model",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o, api_key: '${OPENAI_API_KEY}'}"),
+            "b.yaml:3:53: `${OPENAI_API_KEY}` stands for itself here; the environment is read by \
+             `os.environ/OPENAI_API_KEY`",
+        ),
+        (
+            entry(
+                "litellm_params: {model: openai/gpt-4o, api_base: 'http://host/v1/chat/completions'}",
+            ),
+            "b.yaml:3:54: `api_base` ends in `/chat/completions`, which is added to it; leave that out",
         ),
         (
             entry("litellm_params: {}"),
@@ -146,6 +188,29 @@ fn in_the_model_list() {
         ),
     ] {
         assert_eq!(error(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_key_that_is_misspelt_is_not_merely_missing() {
+    for (params, expected) in [
+        (
+            "{model: openai/gpt-4o, apikey: sk-1}",
+            "b.yaml:1:73: unknown key `apikey` in `litellm_params`; did you mean `api_key`?",
+        ),
+        (
+            "{model: anthropic/claude-sonnet-4-6, apikey: sk-1}",
+            "b.yaml:1:87: unknown key `apikey` in `litellm_params`; did you mean `api_key`?",
+        ),
+        (
+            "{model: bedrock/amazon.nova-pro-v1:0, aws_region: us-east-1}",
+            "b.yaml:1:88: unknown key `aws_region` in `litellm_params`; did you mean `aws_region_name`?",
+        ),
+    ] {
+        let text = format!("model_list: [{{model_name: smart, litellm_params: {params}}}]\n");
+        let nothing = Environment::given([("HOME", "/root")]);
+        let error = Config::parse("b.yaml", &text, &nothing).expect_err("it lacks a key");
+        assert_eq!(error.to_string(), expected);
     }
 }
 
@@ -232,7 +297,11 @@ fn in_the_router_settings() {
         ),
         (
             "mid_stream: {prompt: maybe}",
-            "b.yaml:7:24: `maybe` is not a value of `prompt`, which takes verified, lenient",
+            "b.yaml:7:24: `maybe` is not a value of `prompt`, which takes verified, lenient, false",
+        ),
+        (
+            "mid_stream: {prompt: true}",
+            "b.yaml:7:24: `true` is not a value of `prompt`, which takes verified, lenient, false",
         ),
         (
             "mid_stream: {prefil: true}",
@@ -277,7 +346,7 @@ fn in_mid_stream_of_a_model() {
 }
 
 #[test]
-fn in_the_size_of_buffers() {
+fn in_sizes() {
     for (rest, expected) in [
         (
             "connection_buffer_kb: 7",
@@ -286,6 +355,10 @@ fn in_the_size_of_buffers() {
         (
             "http2_window_kb: 65537",
             "b.yaml:7:20: `http2_window_kb` must be a number of KiB from 8 to 65536",
+        ),
+        (
+            "max_request_size_mb: 0",
+            "b.yaml:7:24: `max_request_size_mb` must be more than 0",
         ),
         (
             "http2_windw_kb: 64",
@@ -319,4 +392,15 @@ fn a_secret_is_never_shown() {
     let text = "model_list:\n  - model_name: a\n    litellm_params: {model: openai/x, api_key: os.environ/KEY}\n";
     let config = Config::parse("b.yaml", text, &environment).expect("sound");
     assert!(!format!("{config:?} {environment:?} {:?}", config.chains()).contains("MARKED"));
+}
+
+#[test]
+fn the_end_of_a_line_is_no_part_of_a_secret() {
+    let environment = Environment::given([("KEY", "sk-one\n")]);
+    let text = format!("{MODELS}general_settings: {{master_key: os.environ/KEY}}\n")
+        .replace("anthropic/claude-sonnet-4-6", "openai/gpt-4o")
+        .replace("openai/gpt-4o}", "openai/gpt-4o, api_key: os.environ/KEY}");
+    let config = Config::parse("b.yaml", &text, &environment).expect("sound");
+    let key = config.general.master_key.expect("a key");
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "sk-one");
 }
