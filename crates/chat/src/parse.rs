@@ -17,6 +17,9 @@ use crate::request::{Head, Member};
 /// As deep as `serde_json` recurses; also applied to members that are only skipped.
 const MAX_DEPTH: usize = 128;
 
+/// The longest name of a model, in bytes. It comes back in headers, messages and records.
+const LONGEST_MODEL: usize = 512;
+
 /// The members that we act on. Any other passes through unseen.
 const KNOWN: &[&str] = &[
     "model",
@@ -197,7 +200,15 @@ fn read<E: de::Error>(
         return Ok(());
     }
     match name {
-        "model" => *model = Some(Arc::from(&*typed::<crate::Text<'_>, E>(raw)?)),
+        "model" => {
+            let name: crate::Text<'_> = typed(raw)?;
+            if name.len() > LONGEST_MODEL {
+                return Err(E::custom(format_args!(
+                    "a model's name has {LONGEST_MODEL} bytes at the most"
+                )));
+            }
+            *model = Some(Arc::from(&*name));
+        }
         "stream" => head.stream = typed(raw)?,
         "stream_options" => {
             head.include_usage = typed::<StreamOptions, E>(raw)?
@@ -245,18 +256,25 @@ fn read<E: de::Error>(
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct StreamOptions {
     include_usage: Option<bool>,
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with a type")]
 struct Typed<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
 }
 
 fn typed<'a, T: serde::Deserialize<'a>, E: de::Error>(raw: &'a RawValue) -> Result<T, E> {
-    serde_json::from_str(raw.get()).map_err(E::custom)
+    serde_json::from_str(raw.get()).map_err(|error| {
+        // That place is counted from where the value begins; the one in the body is added further up.
+        let message = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        E::custom(message.strip_suffix(&place).unwrap_or(&message))
+    })
 }
 
 /// Refuses what is nested so deep that somebody further down may overflow a stack on it.

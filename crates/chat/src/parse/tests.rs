@@ -124,6 +124,34 @@ fn refuses_what_is_not_a_request() {
 }
 
 #[test]
+fn says_what_is_wrong_without_the_parser_s_own_names_and_places() {
+    for (member, expected) in [
+        (r#""response_format": "json""#, "expected an object with a type"),
+        (r#""stream_options": "x""#, "expected an object"),
+        (r#""stream": "yes""#, "expected a boolean"),
+    ] {
+        let json = format!(r#"{{"model": "m", {member}, "messages": []}}"#);
+        let (message, _) = error(&json);
+        // Behind the value, not behind so many bytes of it.
+        let column = json.find(member).expect("it is in there") + member.len();
+        let expected = format!("{expected} at line 1 column {column}");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn refuses_a_model_whose_name_is_a_text_of_its_own() {
+    let chat = |length: usize| {
+        let model = "m".repeat(length);
+        format!(r#"{{"model": "{model}", "messages": [{{"role": "user", "content": "x"}}]}}"#)
+    };
+    assert!(Chat::parse(chat(512)).is_ok());
+    let (message, param) = error(&chat(513));
+    assert!(message.len() < 100, "{message}");
+    assert_eq!(param.as_deref(), Some("model"));
+}
+
+#[test]
 fn refuses_what_is_nested_too_deep_wherever_it_stands() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     for json in [
