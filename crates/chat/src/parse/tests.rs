@@ -126,7 +126,10 @@ fn refuses_what_is_not_a_request() {
 #[test]
 fn says_what_is_wrong_without_the_parser_s_own_names_and_places() {
     for (member, expected) in [
-        (r#""response_format": "json""#, "expected an object with a type"),
+        (
+            r#""response_format": "json""#,
+            "expected an object with a type",
+        ),
         (r#""stream_options": "x""#, "expected an object"),
         (r#""stream": "yes""#, "expected a boolean"),
     ] {
