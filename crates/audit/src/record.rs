@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use backstop_core::{
     Attempt, Ceiling, Deployment, Failure, FailureKind, NanoUsd, Outcome, Resume, Skipped,
-    TrailSnapshot, Usage, UsageSource,
+    TrailSnapshot, Usage,
 };
 use http::StatusCode;
 
@@ -116,7 +116,9 @@ impl Record {
             latency: trail.elapsed,
             overhead: trail.elapsed.saturating_sub(inside(&trail)),
             ttft: seen.first_data.filter(|_| succeeded),
-            usage: total(&trail.attempts),
+            usage: (trail.attempts.iter())
+                .filter_map(|attempt| attempt.usage)
+                .reduce(Usage::plus),
             cost: trail.cost,
             ceilings: trail.ceilings,
             detail: seen
@@ -174,30 +176,6 @@ fn inside(trail: &TrailSnapshot) -> Duration {
         until = until.max(end);
     }
     inside
-}
-
-/// The sum of what attempts reported, as trustworthy as its weakest part.
-fn total(attempts: &[Attempt]) -> Option<Usage> {
-    let weakness = |source| match source {
-        UsageSource::Provider => 0,
-        UsageSource::Partial => 1,
-        _ => 2,
-    };
-    attempts
-        .iter()
-        .filter_map(|attempt| attempt.usage)
-        .reduce(|mut sum, usage| {
-            sum.input += usage.input;
-            sum.output += usage.output;
-            sum.cached += usage.cached;
-            sum.cache_write += usage.cache_write;
-            sum.cache_write_1h += usage.cache_write_1h;
-            sum.reasoning += usage.reasoning;
-            if weakness(usage.source) > weakness(sum.source) {
-                sum.source = usage.source;
-            }
-            sum
-        })
 }
 
 #[cfg(test)]

@@ -381,7 +381,7 @@ impl Serialize for Shown<'_> {
         let mut shown = serializer.serialize_struct("Usage", 5)?;
         shown.serialize_field("prompt_tokens", &usage.input)?;
         shown.serialize_field("completion_tokens", &usage.output)?;
-        shown.serialize_field("total_tokens", &(usage.input + usage.output))?;
+        shown.serialize_field("total_tokens", &usage.input.saturating_add(usage.output))?;
         let prompt = Prompt {
             cached_tokens: usage.cached,
             cache_write_tokens: usage.cache_write,
@@ -431,6 +431,9 @@ mod tests {
             (&json!([]), &json!(13))
         );
         assert_eq!(usage["model"], "m\"odel");
+        // A provider may report any number.
+        let usage = read(&writer.usage(Usage::reported(u64::MAX, 1)));
+        assert_eq!(usage["usage"]["total_tokens"], u64::MAX);
     }
 
     #[test]

@@ -30,6 +30,32 @@ impl Usage {
             ..Self::default()
         }
     }
+
+    /// The tokens of two answers together, as trustworthy as the weaker of the two.
+    ///
+    /// A provider may report any number, so sums end at the greatest there is.
+    ///
+    /// ```
+    /// use backstop_core::{Usage, UsageSource};
+    ///
+    /// let mut estimate = Usage::reported(7, 2);
+    /// estimate.source = UsageSource::Estimate;
+    /// let sum = Usage::reported(10, 3).plus(estimate);
+    /// assert_eq!((sum.input, sum.output), (17, 5));
+    /// assert_eq!(sum.source, UsageSource::Estimate);
+    /// ```
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cached: self.cached.saturating_add(other.cached),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            source: self.source.weaker(other.source),
+        }
+    }
 }
 
 /// Where a [`Usage`] comes from.
@@ -53,6 +79,14 @@ impl UsageSource {
             Self::Provider => "provider",
             Self::Partial => "partial",
             Self::Estimate => "estimate",
+        }
+    }
+
+    const fn weaker(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Estimate, _) | (_, Self::Estimate) => Self::Estimate,
+            (Self::Partial, _) | (_, Self::Partial) => Self::Partial,
+            (Self::Provider, Self::Provider) => Self::Provider,
         }
     }
 }

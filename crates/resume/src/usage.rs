@@ -52,22 +52,10 @@ impl Bill {
 
     /// All that is over, and `usage`.
     fn with(&self, usage: Usage) -> Usage {
-        let Some(before) = self.before else {
-            return usage;
-        };
-        let mut sum = usage;
-        sum.input += before.input;
-        sum.output += before.output;
-        sum.cached += before.cached;
-        sum.cache_write += before.cache_write;
-        sum.cache_write_1h += before.cache_write_1h;
-        sum.reasoning += before.reasoning;
-        sum.source = match (before.source, usage.source) {
-            (UsageSource::Provider, source) | (source, UsageSource::Provider) => source,
-            (UsageSource::Partial, UsageSource::Partial) => UsageSource::Partial,
-            _ => UsageSource::Estimate,
-        };
-        sum
+        match self.before {
+            Some(before) => before.plus(usage),
+            None => usage,
+        }
     }
 }
 
@@ -97,5 +85,9 @@ mod tests {
         let sum = bill.with(Usage::reported(7, 5));
         assert_eq!((sum.input, sum.output), (157, 10));
         assert_eq!(sum.source, UsageSource::Estimate);
+
+        // A provider may report any number.
+        let sum = bill.with(Usage::reported(u64::MAX, u64::MAX));
+        assert_eq!((sum.input, sum.output), (u64::MAX, u64::MAX));
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use backstop_core::{Ineligible, Trail};
+use backstop_core::{Ineligible, Trail, UsageSource};
 use serde_json::Value;
 use tokio::time::advance;
 
@@ -156,6 +156,14 @@ async fn usage_is_the_sum_of_attempts_and_as_weak_as_its_weakest() {
     let usage = record.usage.expect("two attempts reported");
     assert_eq!((usage.input, usage.output), (20, 6));
     assert_eq!(usage.source, UsageSource::Partial);
+
+    // A provider may report any number.
+    let mut attempt = trail.attempt(&deployment("a"));
+    attempt.used(Usage::reported(u64::MAX, 1));
+    attempt.settle(Ok(()));
+    let record = Record::from_trail(trail.snapshot(), &seen(End::Complete, 200));
+    let usage = record.usage.expect("three attempts reported");
+    assert_eq!((usage.input, usage.output), (u64::MAX, 7));
 }
 
 #[tokio::test(start_paused = true)]
