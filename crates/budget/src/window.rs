@@ -86,7 +86,8 @@ impl Window {
     /// A part is a whole number of seconds, and at least one.
     #[must_use]
     pub fn rolling(duration: Duration) -> Self {
-        let seconds = i64::try_from(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
+        let begun = u64::from(duration.subsec_nanos() > 0);
+        let seconds = i64::try_from(duration.as_secs().saturating_add(begun))
             .unwrap_or(i64::MAX)
             .clamp(1, i64::from(u32::MAX));
         let part = (seconds + PARTS - 1) / PARTS;

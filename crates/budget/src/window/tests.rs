@@ -92,6 +92,12 @@ fn a_rolling_window_looks_back_in_parts() {
 }
 
 #[test]
+fn the_longest_window_that_can_be_said_is_long() {
+    let span = Window::rolling(Duration::MAX).at(at("2026-11-21T10:20:00Z"));
+    assert!(span.until() - span.since() >= i64::from(u32::MAX));
+}
+
+#[test]
 fn a_total_never_ends() {
     let span = Window::total().at(at("2026-11-21T10:20:00Z"));
     assert_eq!(span.frees(span.bucket()), None);
