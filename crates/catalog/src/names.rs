@@ -51,8 +51,8 @@ pub(crate) fn ids(provider: &str, model: &str) -> Vec<(String, bool)> {
 
 /// Without the geography of an inference profile: `eu.anthropic.claude…`.
 fn without_profile(model: &str) -> Option<&str> {
-    const GEOGRAPHIES: [&str; 9] = [
-        "us", "eu", "apac", "global", "jp", "au", "ca", "us-gov", "sa",
+    const GEOGRAPHIES: [&str; 10] = [
+        "us", "eu", "apac", "global", "jp", "au", "ca", "us-gov", "sa", "in",
     ];
     let (geography, rest) = model.split_once('.')?;
     (GEOGRAPHIES.contains(&geography) && rest.contains('.')).then_some(rest)
@@ -156,5 +156,12 @@ mod tests {
             .is_empty()
         );
         assert_eq!(names("bedrock", "us.custom"), ["bedrock/us.custom"]);
+        assert_eq!(
+            names("bedrock", "in.anthropic.claude-x"),
+            [
+                "bedrock/in.anthropic.claude-x",
+                "bedrock/anthropic.claude-x"
+            ]
+        );
     }
 }
