@@ -127,34 +127,63 @@ fn deeper(depth: usize) -> Result<usize, Unfit> {
     }
 }
 
-/// Adds entries to a list; one with the `index` of an earlier one continues that.
+/// Adds entries to a list; some continue an earlier one.
 fn extend(list: &mut Vec<Growing>, raw: &RawValue, depth: usize) -> Result<(), Unfit> {
     let depth = deeper(depth)?;
     let entries: Vec<&RawValue> = serde_json::from_str(raw.get())?;
     for raw in entries {
         let entry = Growing::read(raw, depth)?;
-        let Some(index) = entry.index() else {
-            list.push(entry);
-            continue;
-        };
-        if let Some(earlier) = list.iter_mut().find(|one| one.index() == Some(index)) {
+        if let Some(earlier) = list.iter_mut().rfind(|one| entry.continues(one)) {
             earlier.grow("", raw, depth)?;
-        } else {
-            let after = |one: &Growing| one.index() > Some(index);
-            let place = list.iter().position(after).unwrap_or(list.len());
-            list.insert(place, entry);
+            continue;
         }
+        let index = entry.index();
+        let after = |one: &Growing| index.is_some() && one.index() > index;
+        let place = list.iter().position(after).unwrap_or(list.len());
+        list.insert(place, entry);
     }
     Ok(())
 }
 
 impl Growing {
+    /// Whether, as an entry of a list, it continues `earlier`: by its `index`.
+    ///
+    /// Of tool calls, some servers leave that out, and some count each as the first. There, whoever has an id of its
+    /// own and a name begins another call. An id alone does not: older vLLM makes up one for each delta.
+    fn continues(&self, earlier: &Self) -> bool {
+        let index = self.index();
+        if index != earlier.index() {
+            return false;
+        }
+        let Some(function) = self.member("function") else {
+            return index.is_some();
+        };
+        let named = function.said("name").is_some();
+        match (self.said("id"), earlier.said("id")) {
+            (Some(id), Some(other)) if id == other => true,
+            (Some(_), Some(_)) => index.is_some() && !named,
+            _ => index.is_some() || !named,
+        }
+    }
+
     fn index(&self) -> Option<u64> {
+        match self.member("index")? {
+            Self::Plain(raw) => raw.get().parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Object(object) => match object.get("index")? {
-                Self::Plain(raw) => raw.get().parse().ok(),
-                _ => None,
-            },
+            Self::Object(object) => object.get(name),
+            _ => None,
+        }
+    }
+
+    /// A text among its members, if that is not empty.
+    fn said(&self, name: &str) -> Option<&str> {
+        match self.member(name)? {
+            Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
         }
     }

@@ -266,3 +266,92 @@ async fn what_a_provider_adds_is_kept() {
         })
     );
 }
+
+#[tokio::test]
+async fn calls_are_told_apart_however_servers_count_them() {
+    let begins = |index: Option<u32>, id: &str, arguments: &str| {
+        let mut call = json!({"id": id, "function": {"name": id, "arguments": arguments}});
+        if let Some(index) = index {
+            call["index"] = json!(index);
+        }
+        call
+    };
+    let goes_on = |index: Option<u32>, id: Option<&str>, arguments: &str| {
+        let mut call = json!({"function": {"arguments": arguments}});
+        if let Some(index) = index {
+            call["index"] = json!(index);
+        }
+        if let Some(id) = id {
+            call["id"] = json!(id);
+        }
+        call
+    };
+    for (why, deltas) in [
+        (
+            "none of them has an index",
+            [
+                begins(None, "a", "{"),
+                goes_on(None, None, "}"),
+                begins(None, "b", "["),
+                goes_on(None, None, "]"),
+            ],
+        ),
+        (
+            "each says its id with every piece",
+            [
+                begins(None, "a", "{"),
+                goes_on(None, Some("a"), "}"),
+                begins(None, "b", "["),
+                goes_on(None, Some("b"), "]"),
+            ],
+        ),
+        (
+            "each is the first",
+            [
+                begins(Some(0), "a", "{"),
+                goes_on(Some(0), None, "}"),
+                begins(Some(0), "b", "["),
+                goes_on(Some(0), None, "]"),
+            ],
+        ),
+        (
+            "they take turns",
+            [
+                begins(Some(1), "b", "["),
+                begins(Some(0), "a", "{"),
+                goes_on(Some(1), None, "]"),
+                goes_on(Some(0), None, "}"),
+            ],
+        ),
+    ] {
+        let frames = deltas.iter().map(|call| {
+            let frame = json!({"choices": [{"delta": {"tool_calls": [call]}}]});
+            Ok(Chunk::event_of(
+                frame.to_string().as_bytes(),
+                Meta::default(),
+            ))
+        });
+        let collected = collected(frames.collect()).await.expect(why);
+        let collected: Value = serde_json::from_slice(collected.json()).expect("JSON");
+        let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": id, "arguments": arguments}});
+        assert_eq!(
+            collected["choices"][0]["message"]["tool_calls"],
+            json!([call("a", "{}"), call("b", "[]")]),
+            "{why}"
+        );
+    }
+    // Older vLLM: an id of its own for each piece.
+    let frames = [begins(Some(0), "a", "{"), goes_on(Some(0), Some("x"), "}")];
+    let frames = frames.iter().map(|call| {
+        let frame = json!({"choices": [{"delta": {"tool_calls": [call]}}]});
+        Ok(Chunk::event_of(
+            frame.to_string().as_bytes(),
+            Meta::default(),
+        ))
+    });
+    let collected = collected(frames.collect()).await.expect("it fits together");
+    let collected: Value = serde_json::from_slice(collected.json()).expect("JSON");
+    let calls = &collected["choices"][0]["message"]["tool_calls"];
+    assert_eq!(calls.as_array().map(Vec::len), Some(1));
+    assert_eq!(calls[0]["function"]["arguments"], "{}");
+}
