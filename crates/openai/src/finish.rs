@@ -17,7 +17,7 @@ pub(crate) enum Ending {
 /// Reasons that are not OpenAI's.
 ///
 /// Sources: the `mistralai` SDK, DeepSeek's API reference, OpenRouter's error handling, Zhipu's and Together's
-/// references, Gemini's compatible endpoint.
+/// references, Gemini's compatible endpoint, vLLM's and SGLang's `abort` of an answer that their engine gives up.
 const OTHERS: &[(&str, Ending)] = &[
     ("model_length", Ending::Renamed(Finish::Length)),
     ("max_tokens", Ending::Renamed(Finish::Length)),
@@ -27,6 +27,7 @@ const OTHERS: &[(&str, Ending)] = &[
     ("stop_sequence", Ending::Renamed(Finish::Stop)),
     ("tool_use", Ending::Renamed(Finish::ToolCalls)),
     ("error", Ending::Failed(FailureKind::ServerError)),
+    ("abort", Ending::Failed(FailureKind::ServerError)),
     ("network_error", Ending::Failed(FailureKind::ServerError)),
     (
         "insufficient_system_resource",

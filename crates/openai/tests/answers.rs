@@ -247,6 +247,7 @@ fn what_ends_a_stream() {
             false,
         ),
         (chunk("{}", r#""error""#), Some(ServerError), false),
+        (chunk("{}", r#""abort""#) + DONE, Some(ServerError), false),
         (
             chunk("{}", r#""insufficient_system_resource""#) + DONE,
             Some(ServerError),
