@@ -23,7 +23,8 @@ pin_project! {
     /// A body that may not keep its reader waiting for long.
     ///
     /// The time counts from the moment at which the reader finds no frame, and any frame ends it. The time that a
-    /// reader waits for content adds up over frames without any.
+    /// reader waits for content adds up over frames without any. Behind the proof that the answer is complete, time
+    /// that is over is no error: the body ends.
     #[derive(Debug)]
     pub struct IdleBody<B> {
         #[pin]
@@ -35,6 +36,8 @@ pin_project! {
         since: Option<Instant>,
         // How long it has waited before, since there was content.
         waited: Duration,
+        // Some frame proved that the answer is complete.
+        complete: bool,
     }
 }
 
@@ -46,6 +49,7 @@ impl<B> IdleBody<B> {
             patience,
             since: None,
             waited: Duration::ZERO,
+            complete: false,
         }
     }
 
@@ -72,6 +76,10 @@ where
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             // The timer may go off for nothing now; stopping it for each frame would cost more.
             let since = this.since.take();
+            let data = frame
+                .as_ref()
+                .and_then(|frame| frame.as_ref().ok()?.data_ref());
+            *this.complete |= data.is_some_and(backstop_core::Frame::is_terminal);
             match &frame {
                 Some(Ok(frame)) if !frame.data_ref().is_some_and(|data| data.is_content()) => {
                     // The clock is read only for frames that had to be waited for and hold nothing.
@@ -95,6 +103,9 @@ where
         };
         ready!(this.alarm.poll_at(until, cx));
         *this.since = None;
+        if *this.complete {
+            return Poll::Ready(None);
+        }
         let error = if idle == Some(left) {
             Stalled::silent()
         } else {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use backstop_core::{BoxError, Deadline, Failure, FailureKind, Position, Reach, failure_of};
 use backstop_timeout::error::{Elapsed, Stalled};
 use backstop_timeout::{IdleBody, Timeout, TimeoutLayer, future::ResponseFuture};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
@@ -220,6 +220,59 @@ async fn a_body_that_stalls_is_an_error() {
         let begun = Instant::now();
         let error = body.frame().await.expect("an error").expect_err("stalled");
         assert!(error.is::<Stalled>());
+        assert_eq!((Instant::now() - begun).as_secs(), 5);
+    }
+}
+
+/// Data that proves by its last byte, a full stop, that the answer is complete.
+#[derive(Debug)]
+struct Sentence(Bytes);
+
+impl Buf for Sentence {
+    fn remaining(&self) -> usize {
+        self.0.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0.advance(count);
+    }
+}
+
+impl backstop_core::Frame for Sentence {
+    fn is_content(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.0.ends_with(b".")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_behind_a_complete_answer_is_its_end() {
+    for (said, complete) in [("It is", false), ("It is.", true)] {
+        let feed = Feed::default();
+        feed.push(said);
+        let sentences = feed.map_frame(|frame| frame.map_data(Sentence));
+        let mut response = Some(Response::new(sentences));
+        let service = service_fn(move |_: Request<()>| {
+            let response = response.take().expect("asked once");
+            std::future::ready(Ok::<_, BoxError>(response))
+        });
+        let service = TimeoutLayer::new().idle(secs(5)).layer(service);
+        let response = service.oneshot(Request::new(())).await.expect("it answers");
+        let mut body = Box::pin(response.into_body());
+        let first = body.frame().await.expect("a frame").expect("no error");
+        assert!(first.is_data());
+        let begun = Instant::now();
+        match body.frame().await {
+            Some(Err(error)) => assert!(error.is::<Stalled>() && !complete, "{said}"),
+            end => assert!(end.is_none() && complete, "{said}"),
+        }
         assert_eq!((Instant::now() - begun).as_secs(), 5);
     }
 }
