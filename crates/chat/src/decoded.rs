@@ -13,7 +13,7 @@ use crate::{Chunk, Decode, ProviderError};
 pin_project! {
     /// A provider's body, decoded into [`Chunk`]s. It ends without an error only if the answer was complete.
     ///
-    /// What breaks the body off behind the proof of that is no error: the answer is there.
+    /// What fails or breaks off behind the proof of that is no error: the answer is there.
     pub struct Decoded<B, D> {
         #[pin]
         inner: B,
@@ -22,6 +22,8 @@ pin_project! {
         status: StatusCode,
         buffer: BytesMut,
         state: State,
+        // Some frame proved that the answer is complete.
+        proven: bool,
         // What broke the body off.
         broken: Option<ProviderError>,
     }
@@ -44,6 +46,7 @@ impl<B, D> Decoded<B, D> {
             status,
             buffer: BytesMut::new(),
             state: State::Reading,
+            proven: false,
             broken: None,
         }
     }
@@ -70,8 +73,15 @@ where
                 State::Reading => this.decoder.decode(this.buffer),
             };
             match decoded {
-                Ok(Some(chunk)) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Ok(Some(chunk)) => {
+                    *this.proven |= chunk.meta().terminal;
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
                 Ok(None) => {}
+                Err(_) if *this.proven => {
+                    *this.state = State::Ended;
+                    return Poll::Ready(None);
+                }
                 Err(error) => {
                     *this.state = State::Ended;
                     let error = this.broken.take().unwrap_or(error);

@@ -45,7 +45,7 @@ pub struct CallDelta<'a> {
 }
 
 impl Chunk {
-    /// The text that an event of a stream adds to the first choice; `None` if it has no such place.
+    /// The text that an event of a stream adds to its only choice; `None` if it has no such place.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         let text = self.meta().text.then(|| content(self.json())).flatten();
@@ -55,7 +55,7 @@ impl Chunk {
         }
     }
 
-    /// The pieces of tool calls that an event of a stream adds to the first choice; `None` if they cannot be read.
+    /// The pieces of tool calls that an event of a stream adds to its only choice; `None` if they cannot be read.
     #[must_use]
     pub fn calls(&self) -> Option<Vec<CallDelta<'_>>> {
         #[derive(Deserialize)]
@@ -108,7 +108,10 @@ impl Chunk {
 
     pub(crate) fn delta(&self) -> Option<Delta<'_>> {
         let frame: Frame<'_> = serde_json::from_slice(self.json()).ok()?;
-        frame.choices.into_iter().next()?.delta
+        let mut choices = frame.choices.into_iter();
+        let first = choices.next()?;
+        // More of the same choice may stand in another entry.
+        choices.next().is_none().then_some(first.delta)?
     }
 }
 
@@ -185,6 +188,10 @@ mod tests {
             (r#"{"x":{"content":"no"},"content":"yes"}"#, Some("yes")),
             (r#"{"content":"yes","x":[{"content": "no"}]}"#, Some("yes")),
             ("{}", None),
+            (
+                r#"{"content":"yes"}},{"index":0,"delta":{"content":"too"}"#,
+                None,
+            ),
         ] {
             assert_eq!(delta(json).text().as_deref(), text, "{json}");
         }

@@ -67,7 +67,9 @@ impl Decode for LineDecoder {
             b"end" => self.proven = true,
             _ => {}
         }
-        Ok(Some(Chunk::document(line.freeze(), Meta::default())))
+        let mut meta = Meta::default();
+        meta.terminal = &line[..] == b"end\n";
+        Ok(Some(Chunk::document(line.freeze(), meta)))
     }
 
     fn finish(&mut self, input: &mut BytesMut) -> Result<Option<Chunk>, ProviderError> {
@@ -161,6 +163,7 @@ async fn what_breaks_behind_the_proof_is_no_failure() {
     for pieces in [
         vec![Some("hello\nend\n"), None],
         vec![Some("hello\nend\n"), Some("us"), None],
+        vec![Some("hello\nend\n"), Some("bad\n")],
     ] {
         let (text, failure) = read(ask(ok(), pieces).await).await;
         assert_eq!(
