@@ -28,8 +28,9 @@ pub(crate) struct State<S> {
     pub(crate) timers: Timers,
     /// Why the text of such an answer cannot be gone on with.
     unfit: Option<&'static str>,
-    /// Writes in the name of the answer that was begun.
+    /// Writes in the name of the answer that was begun, and whether it has said something since.
     opening: Option<Writer>,
+    opened: bool,
     delivered: Delivered,
     /// Whether tool calls are held back until they are whole, and those that are.
     hold: bool,
@@ -118,6 +119,7 @@ impl<S: Clone> State<S> {
             timers: Timers::new(until.map(Deadline::instant), options.keep_alive),
             unfit,
             opening: None,
+            opened: false,
             delivered: Delivered::new(goes_on && unfit.is_none(), room.clone()),
             hold: goes_on && options.hold_tool_calls && !needs.several,
             held: Held::default(),
@@ -145,8 +147,11 @@ impl<S> State<S> {
         if self.further {
             return self.take_further(chunk);
         }
-        if self.opening.is_none() && !chunk.json().is_empty() {
-            self.opening = Writer::like(&chunk, self.request.body().include_usage());
+        // What stands before the answer may bear no name: Azure begins with the filter's results on the prompt.
+        if !self.opened && !chunk.json().is_empty() {
+            let named = Writer::like(&chunk, self.request.body().include_usage());
+            self.opening = named.or(self.opening.take());
+            self.opened = chunk.is_content();
         }
         self.hand_on(chunk);
         Next::Continue
@@ -246,6 +251,7 @@ impl<S> State<S> {
         }
         let text = match chunk.text() {
             Some(text) if meta.text => text.into_owned(),
+            None if meta.text => return self.leg_failed("its text could not be read"),
             _ => String::new(),
         };
         let next = self.say(&text, ended);

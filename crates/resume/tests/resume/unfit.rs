@@ -1,7 +1,7 @@
 //! Answers that are not continued, and what is said of it.
 
 use backstop_chat::emit::Writer;
-use backstop_chat::{Finish, Meta};
+use backstop_chat::{Chunk, Finish, Meta};
 use backstop_core::FailureKind;
 
 use crate::support::{Leg, TEXT, WHOLE, all, ask, breaks, recite};
@@ -83,6 +83,52 @@ async fn what_a_filter_stopped_stays_stopped() {
         "the provider's own verdict"
     );
     assert!(got.trail.snapshot().resumes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn text_that_cannot_be_read_is_never_left_out() {
+    let begins = |writer: &Writer| vec![Some(writer.role()), Some(writer.text("So ")), None];
+    // As Mistral has it, and as half of a character in UTF-16.
+    for content in [r#"[{"type":"text","text":"it "}]"#, r#""\ud83d""#] {
+        let odd = move |writer: &Writer| {
+            let mut meta = Meta::default();
+            meta.text = true;
+            let choices = format!(r#"[{{"index":0,"delta":{{"content":{content}}}}}]"#);
+            vec![
+                Some(writer.choices(&choices, meta)),
+                Some(writer.text("ends.")),
+                Some(writer.finish(Finish::Stop, true)),
+            ]
+        };
+        let got = recite(all(), "", vec![&begins, &odd]).await;
+        got.assert_broken("So it ends.", content);
+        let resumes = got.trail.snapshot().resumes;
+        let refused = resumes[0].refused.as_deref();
+        assert_eq!(refused, Some("its text could not be read"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_named_by_what_says_something() {
+    let nameless = |writer: &Writer| {
+        let json = br#"{"id":"","created":0,"model":"","choices":[],"prompt_filter_results":[]}"#;
+        vec![
+            Some(Chunk::event_of(json, Meta::default())),
+            Some(writer.role()),
+            Some(writer.text("So ")),
+            None,
+        ]
+    };
+    let rest = |writer: &Writer| {
+        vec![
+            Some(writer.role()),
+            Some(writer.text("it ends.")),
+            Some(writer.finish(Finish::Stop, true)),
+        ]
+    };
+    let got = recite(all(), "", vec![&nameless, &rest]).await;
+    assert_eq!(got.text, "So it ends.");
+    assert_eq!(got.ids, ["", "id0"]);
 }
 
 #[tokio::test(start_paused = true)]
