@@ -209,7 +209,8 @@ where
             return Err(over_budget("its answer cannot be bounded"));
         }
         lease.sent();
-        let likely = self.shared.price.likely_input(&request).unwrap_or(0);
+        let likely = self.shared.price.likely_input(&request);
+        let likely = self.quote.within(likely.unwrap_or(0));
         let shared = Arc::clone(&self.shared);
         let (trail, spend) = (self.trail.take(), self.spend.take());
         let meter = Meter::held::<Req>(

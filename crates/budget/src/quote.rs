@@ -73,6 +73,13 @@ impl Quote {
         is_closer
     }
 
+    /// What the prompt has in all likelihood, which is no more than it can have: the guess is a quick one, the bound
+    /// may be a closer one.
+    pub(crate) fn within(&self, likely_input: u64) -> u64 {
+        self.input
+            .map_or(likely_input, |most| likely_input.min(most))
+    }
+
     /// The answer has been bounded.
     pub(crate) fn bound(&mut self, output: u64) {
         self.output = output;

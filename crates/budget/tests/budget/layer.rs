@@ -200,6 +200,23 @@ async fn a_closer_look_is_taken_where_the_quick_one_does_not_fit() {
 }
 
 #[tokio::test]
+async fn what_breaks_off_costs_no_more_than_was_held_after_a_closer_look() {
+    let budgets = budgets([total(425)]);
+    let calls = Calls::default();
+    let service =
+        BudgetLayer::new(&budgets, Deployment::new("east"), Careful).layer(service(&calls, || {
+            Ok(answer([
+                Ok(text()),
+                Err(Failure::new(FailureKind::Network).into()),
+            ]))
+        }));
+    let response = service.oneshot(prompt()).await.expect("room");
+    assert_eq!(booked(&budgets).await, (0, 425), "it was looked at closely");
+    drain(response.into_body()).await.expect_err("it breaks");
+    assert_eq!(booked(&budgets).await, (25 + 2, 0));
+}
+
+#[tokio::test]
 async fn failures_before_an_answer_cost_nothing_unless_nobody_knows() {
     let status = |kind, status| Failure::new(kind).with_status(status);
     for (failure, unknown, charge) in [
