@@ -6,8 +6,8 @@ const LIMIT: usize = 512;
 /// The one host that looks like any word.
 const LOCALHOST: &str = "localhost";
 
-/// Cleans a provider's error text for the caller: what looks like a key, a URL or a host becomes `[…]`, and the
-/// text is cut at 512 bytes.
+/// Cleans a provider's error text for the caller: what looks like a key, a URL or a host becomes `[hidden]`, and
+/// the text is cut at 512 bytes.
 ///
 /// It errs on the side of hiding: a word is hidden when it begins as keys of known providers do, when it is a
 /// long run of letters and digits, or when it has the form of an address.

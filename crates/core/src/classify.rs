@@ -36,8 +36,8 @@ impl<Res: HasExtensions> Classify<Res, BoxError> for Failures {
 
 /// Classifies plain HTTP answers by their status, for services that have nothing to do with LLMs.
 ///
-/// `429` is a rate limit, `408` and `504` are timeouts, `401` is auth, `403` permission, `404` and other `4xx`
-/// are the request's own fault, other `5xx` are server errors; `retry-after` is read as seconds or a date.
+/// `429` is a rate limit, `408` and `504` are timeouts, `401` is auth, `403` permission, `503` is overload, other
+/// `4xx` are the request's own fault, other `5xx` are server errors; `retry-after` is read as seconds or a date.
 /// Errors are classified as [`Failures`] does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByStatus;
