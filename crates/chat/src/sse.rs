@@ -4,6 +4,9 @@
 //! lines of one event are joined, comments and unknown fields are passed over. The last event counts even where
 //! its blank line is missing, which the standard would drop: some servers close the connection right behind it.
 
+use std::error::Error;
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 /// How large one event may get. An image in base64 fits; what does not end is cut off here.
@@ -32,6 +35,14 @@ pub struct Event {
 /// One event was larger than 16 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event is larger than 16 MiB")
+    }
+}
+
+impl Error for TooLarge {}
 
 /// Splits a stream into its events.
 #[derive(Debug, Default)]
