@@ -28,7 +28,7 @@
 //! # Ok::<(), backstop_chat::InvalidChat>(())
 //! ```
 
-pub mod adopt;
+mod adopt;
 pub mod answer;
 mod body;
 mod chunk;

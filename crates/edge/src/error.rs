@@ -31,7 +31,7 @@ pub struct Rejection {
 
 /// OpenAI's error format, with what is ours under `backstop`.
 #[derive(Debug, Serialize)]
-pub struct ErrorBody<'a> {
+struct ErrorBody<'a> {
     error: ErrorFields<'a>,
 }
 

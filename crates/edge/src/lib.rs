@@ -50,6 +50,6 @@ mod service;
 mod verdict;
 
 pub use self::body::EdgeBody;
-pub use self::error::{ErrorBody, Rejection};
+pub use self::error::Rejection;
 pub use self::layer::EdgeLayer;
 pub use self::service::Edge;

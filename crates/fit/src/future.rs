@@ -1,3 +1,5 @@
+//! The future of [`Fit`](crate::Fit).
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

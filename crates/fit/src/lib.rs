@@ -62,11 +62,10 @@
 //! [`estimate::bound`]: backstop_catalog::estimate::bound
 //! [`estimate::count`]: backstop_catalog::estimate::count
 
-mod future;
+pub mod future;
 mod judge;
 mod layer;
 mod service;
 
-pub use self::future::ResponseFuture;
 pub use self::layer::FitLayer;
 pub use self::service::Fit;

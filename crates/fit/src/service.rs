@@ -5,7 +5,8 @@ use backstop_catalog::Facts;
 use backstop_core::{Ask, BoxError};
 use tower_service::Service;
 
-use crate::{ResponseFuture, judge};
+use crate::future::ResponseFuture;
+use crate::judge;
 
 /// The service of [`FitLayer`](crate::FitLayer). See the [crate docs](crate).
 #[derive(Clone, Debug)]
