@@ -39,35 +39,17 @@ pub struct RowId(u64);
 struct Shared {
     id: Arc<str>,
     started: Instant,
-    started_at: SystemTime,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    record: Record,
+    /// All but the time it took, which is known when somebody asks.
+    record: TrailSnapshot,
     /// What the repeat that was just decided on is for, until its row opens.
     repeat: Option<(FailureKind, Duration)>,
     /// What an open row settles as when it is dropped.
     abandoned: Option<FailureKind>,
     rows_opened: u64,
-}
-
-#[derive(Clone, Default)]
-struct Record {
-    model: Option<Arc<str>>,
-    stream: bool,
-    key_id: Option<Arc<str>>,
-    policy: Option<Arc<str>>,
-    outcome: Option<Outcome>,
-    attempts: Vec<Attempt>,
-    skipped: Vec<Skipped>,
-    resumes: Vec<Resume>,
-    cost: Option<NanoUsd>,
-    ceilings: Vec<Ceiling>,
-    notes: Vec<Cow<'static, str>>,
-    retries: u32,
-    fallbacks: u32,
 }
 
 impl Trail {
@@ -95,10 +77,14 @@ impl Trail {
 
     fn begun(id: Arc<str>, started_at: SystemTime) -> Self {
         Self(Arc::new(Shared {
-            id,
+            id: Arc::clone(&id),
             started: Instant::now(),
-            started_at,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                record: TrailSnapshot::begun(id, started_at),
+                repeat: None,
+                abandoned: None,
+                rows_opened: 0,
+            }),
         }))
     }
 
@@ -365,27 +351,16 @@ impl Trail {
     #[must_use]
     pub fn snapshot(&self) -> TrailSnapshot {
         let record = self.state().record.clone();
-        let Shared {
-            id,
-            started,
-            started_at,
-            ..
-        } = &*self.0;
-        record.into_snapshot(Arc::clone(id), *started, *started_at)
+        record.taken(self.0.started)
     }
 
     /// The same, when the request is over: nothing is copied if this is the last handle.
     #[must_use]
     pub fn into_snapshot(self) -> TrailSnapshot {
         match Arc::try_unwrap(self.0) {
-            Ok(Shared {
-                id,
-                started,
-                started_at,
-                state,
-            }) => {
+            Ok(Shared { started, state, .. }) => {
                 let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-                state.record.into_snapshot(id, started, started_at)
+                state.record.taken(started)
             }
             Err(shared) => Self(shared).snapshot(),
         }
@@ -394,49 +369,6 @@ impl Trail {
     /// Nothing that runs under the lock can panic half-way, so a poisoned lock still guards a whole record.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Record {
-    fn into_snapshot(
-        self,
-        id: Arc<str>,
-        started: Instant,
-        started_at: SystemTime,
-    ) -> TrailSnapshot {
-        let Self {
-            model,
-            stream,
-            key_id,
-            policy,
-            outcome,
-            attempts,
-            skipped,
-            resumes,
-            cost,
-            ceilings,
-            notes,
-            retries,
-            fallbacks,
-        } = self;
-        TrailSnapshot {
-            id,
-            started_at,
-            elapsed: Instant::now().saturating_duration_since(started),
-            model,
-            stream,
-            key_id,
-            policy,
-            outcome,
-            attempts,
-            skipped,
-            resumes,
-            cost,
-            ceilings,
-            notes,
-            retries,
-            fallbacks,
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::{Deployment, FailureKind, NanoUsd, Usage};
 
@@ -213,4 +214,36 @@ pub struct TrailSnapshot {
     pub retries: u32,
     /// Deployments left behind before the one that was asked last.
     pub fallbacks: u32,
+}
+
+impl TrailSnapshot {
+    /// The record of a request of which nothing is known yet.
+    pub(super) fn begun(id: Arc<str>, started_at: SystemTime) -> Self {
+        Self {
+            id,
+            started_at,
+            elapsed: Duration::ZERO,
+            model: None,
+            stream: false,
+            key_id: None,
+            policy: None,
+            outcome: None,
+            attempts: Vec::new(),
+            skipped: Vec::new(),
+            resumes: Vec::new(),
+            cost: None,
+            ceilings: Vec::new(),
+            notes: Vec::new(),
+            retries: 0,
+            fallbacks: 0,
+        }
+    }
+
+    /// The record as it stands now, of a request that began at `started`.
+    pub(super) fn taken(self, started: Instant) -> Self {
+        Self {
+            elapsed: Instant::now().saturating_duration_since(started),
+            ..self
+        }
+    }
 }
