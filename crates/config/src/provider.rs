@@ -115,10 +115,15 @@ pub(crate) fn read(
         .help(format!("write `api_key: os.environ/{variable}`"))
     };
     let base = base.map(|(base, _)| base);
-    let variable = |name| params.environment().variable(name).map(Into::into);
+    // A provider's usual variable is for the provider alone: another host is told what the file says, if anything.
+    let usual = |name, domain| {
+        let is_there = base.as_deref().is_none_or(|base| is_within(base, domain));
+        let key = is_there.then(|| params.environment().variable(name))?;
+        key.map(Into::into)
+    };
     match prefix {
         Prefix::OpenAi => {
-            let key = key.or_else(|| variable("OPENAI_API_KEY"));
+            let key = key.or_else(|| usual("OPENAI_API_KEY", "openai.com"));
             // A server of one's own may need no key; OpenAI's does.
             if key.is_none() && base.is_none() {
                 let error = missing("OpenAI", "OPENAI_API_KEY");
@@ -133,7 +138,7 @@ pub(crate) fn read(
         }
         Prefix::Anthropic => {
             let key = key
-                .or_else(|| variable("ANTHROPIC_API_KEY"))
+                .or_else(|| usual("ANTHROPIC_API_KEY", "anthropic.com"))
                 .ok_or_else(|| {
                     let error = missing("Anthropic", "ANTHROPIC_API_KEY");
                     params.missing("api_key", error)
@@ -205,6 +210,14 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
     }))
 }
 
+fn is_within(url: &str, domain: &str) -> bool {
+    let url = url.parse::<http::Uri>().ok();
+    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let host = host.to_ascii_lowercase();
+    let rest = host.strip_suffix(domain);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// The region that the address of an endpoint of AWS's own names.
 fn region_of(endpoint: &str) -> Option<String> {
     let endpoint: http::Uri = endpoint.parse().ok()?;
@@ -239,4 +252,45 @@ fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
         place,
         format!("`{key}` must be a URL such as https://host/v1, without a query"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Environment};
+
+    fn provider(model: &str, base: &str) -> Result<ProviderConfig, ConfigError> {
+        let text =
+            format!("model_list: [{{model_name: a, litellm_params: {{model: {model}{base}}}}}]");
+        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")];
+        let config = Config::parse("b.yaml", &text, &Environment::given(keys))?;
+        Ok(config.deployments[0].provider.clone())
+    }
+
+    #[test]
+    fn the_usual_key_goes_to_the_provider_alone() {
+        for (base, is_sent) in [
+            ("", true),
+            (", api_base: 'https://api.openai.com/v1'", true),
+            (", api_base: 'https://EU.api.OpenAI.com/v1'", true),
+            (", api_base: 'http://10.0.0.5:8000/v1'", false),
+            (", api_base: 'https://notopenai.com/v1'", false),
+            (", api_base: 'https://openai.com.example/v1'", false),
+        ] {
+            match provider("openai/gpt-4o", base) {
+                Ok(ProviderConfig::OpenAi { key, .. }) => {
+                    assert_eq!(key.is_some(), is_sent, "{base}")
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let claude = |base| provider("anthropic/claude-sonnet-4-6", base);
+        assert!(claude("").is_ok());
+        assert!(claude(", api_base: 'https://api.anthropic.com'").is_ok());
+        let error = claude(", api_base: 'https://ai.example.com/anthropic'").expect_err("no key");
+        assert!(
+            error.to_string().contains("`api_key` is missing"),
+            "{error}"
+        );
+    }
 }
