@@ -17,6 +17,19 @@ pub(crate) struct Place {
     pub(crate) column: u64,
 }
 
+impl Place {
+    /// Behind `text`, which is a file's beginning.
+    pub(crate) fn behind(text: &[u8]) -> Self {
+        let mut lines = text.rsplit(|byte| *byte == b'\n');
+        let last = lines.next().unwrap_or_default();
+        let begins_a_character = |byte: &&u8| !matches!(byte, 0x80..=0xBF);
+        Self {
+            line: lines.count() as u64 + 1,
+            column: last.iter().filter(begins_a_character).count() as u64 + 1,
+        }
+    }
+}
+
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {

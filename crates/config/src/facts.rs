@@ -65,6 +65,11 @@ impl Known {
         self.catalog().remarks().to_vec()
     }
 
+    /// The providers that list a model of this very name.
+    pub(crate) fn providers(&self, model: &str) -> Vec<&str> {
+        self.catalog().providers(model)
+    }
+
     pub(crate) fn find(&self, provider: &str, model: &str) -> Facts {
         self.catalog().find(provider, model).unwrap_or_else(|| {
             let family = backstop::catalog::Family::of(provider, model);

@@ -52,6 +52,8 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
+use self::error::Place;
+
 pub use self::build::BuildError;
 pub use self::clients::ClientKey;
 pub use self::error::ConfigError;
@@ -72,11 +74,26 @@ impl Config {
     ///
     /// The first mistake, with its file, line and column.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError::new(format!("the configuration cannot be read: {error}")).in_file(&file)
-        })?;
-        Self::parse(&file, &text, &Environment::process())
+        let text = Self::read(path)?;
+        Self::parse(&path.display().to_string(), &text, &Environment::process())
+    }
+
+    /// The text of a file, to [`parse`](Self::parse) as often as what it refers to changes.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not UTF-8.
+    pub fn read(path: &Path) -> Result<String, ConfigError> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            ConfigError::new(format!("the configuration cannot be read: {error}"))
+        });
+        let text = bytes.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|error| {
+                let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                ConfigError::at(Place::behind(sound), "the configuration is not UTF-8")
+            })
+        });
+        text.map_err(|error| error.in_file(&path.display().to_string()))
     }
 
     /// Checks `text`, which came from `file`.

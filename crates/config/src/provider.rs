@@ -3,6 +3,7 @@
 use backstop::region::Derivation;
 
 use crate::error::{ConfigError, Place, nearest};
+use crate::facts::Known;
 use crate::read::Section;
 use crate::schema::{AwsCredentials, BedrockConfig, ProviderConfig};
 
@@ -41,12 +42,13 @@ const LATER: [&str; 17] = [
 ];
 
 /// How the models of a provider are named, for strings without a prefix.
-const BARE: [(&str, Prefix); 13] = [
+const BARE: [(&str, Prefix); 14] = [
     ("gpt-", Prefix::OpenAi),
     ("chatgpt-", Prefix::OpenAi),
     ("o1", Prefix::OpenAi),
     ("o3", Prefix::OpenAi),
     ("o4", Prefix::OpenAi),
+    ("ft:", Prefix::OpenAi),
     ("claude-", Prefix::Anthropic),
     ("anthropic.", Prefix::Bedrock),
     ("amazon.", Prefix::Bedrock),
@@ -57,12 +59,26 @@ const BARE: [(&str, Prefix); 13] = [
     ("global.", Prefix::Bedrock),
 ];
 
-/// Splits `provider/model`.
-pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), ConfigError> {
+/// Splits `provider/model`; a name alone means who has such names, or who lists it in the catalogue.
+pub(crate) fn split(
+    name: &str,
+    place: Place,
+    catalog: &Known,
+) -> Result<(Prefix, String), ConfigError> {
     let known = || PREFIXES.iter().map(|(prefix, _)| *prefix);
     let Some((prefix, model)) = name.split_once('/') else {
         if let Some((_, prefix)) = BARE.iter().find(|(start, _)| name.starts_with(start)) {
             return Ok((*prefix, name.to_owned()));
+        }
+        let listed = catalog.providers(name);
+        let mut ours = PREFIXES
+            .iter()
+            .filter(|(prefix, _)| listed.contains(prefix));
+        if let (Some((_, prefix)), None) = (ours.next(), ours.next()) {
+            return Ok((*prefix, name.to_owned()));
+        }
+        if let Some(later) = LATER.iter().find(|later| listed.contains(later)) {
+            return Err(unsupported(later, name, place));
         }
         let all = known()
             .map(|prefix| format!("{prefix}/{name}"))
@@ -81,9 +97,7 @@ pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), Config
         return Ok((*found, model.to_owned()));
     }
     if LATER.contains(&prefix) {
-        let message = format!("the provider `{prefix}` of `{name}` is not supported yet");
-        let help = "a server that speaks OpenAI's format is reached as `openai/…` with `api_base`";
-        return Err(ConfigError::at(place, message).help(help));
+        return Err(unsupported(prefix, name, place));
     }
     let all = known().collect::<Vec<_>>().join(", ");
     let error = ConfigError::at(
@@ -94,6 +108,12 @@ pub(crate) fn split(name: &str, place: Place) -> Result<(Prefix, String), Config
         Some(near) => error.help(format!("did you mean `{near}/{model}`?")),
         None => error,
     })
+}
+
+fn unsupported(prefix: &str, name: &str, place: Place) -> ConfigError {
+    let message = format!("the provider `{prefix}` of `{name}` is not supported yet");
+    let help = "a server that speaks OpenAI's format is reached as `openai/…` with `api_base`";
+    ConfigError::at(place, message).help(help)
 }
 
 /// Reads what the provider needs.

@@ -127,7 +127,7 @@ fn deployment(
         }
     }
     params.refuse(&["rpm", "tpm"], LATER)?;
-    let (prefix, model) = crate::provider::split(&name, name_place)?;
+    let (prefix, model) = crate::provider::split(&name, name_place, known)?;
     let called = params.place_of("aws_region_name").unwrap_or(name_place);
     let provider = crate::provider::read(prefix, &mut params)?;
     let order = params.count("order")?;
@@ -143,6 +143,9 @@ fn deployment(
     let (mut id, mut allowed_fails, mut cooldown_time) = (None, None, None);
     if let Some(info) = &mut info {
         id = info.text("id")?;
+        if let Some((_, place)) = id.as_ref().filter(|(id, _)| id.is_empty()) {
+            return Err(ConfigError::at(*place, "`id` is empty"));
+        }
         said.info(info)?;
         allowed_fails = info.count("allowed_fails")?;
         cooldown_time = info.seconds("cooldown_time")?;

@@ -34,6 +34,29 @@ fn behind_models(more: &str) -> String {
 }
 
 #[test]
+fn a_model_without_its_provider_is_who_lists_it() {
+    for (model, provider) in [
+        ("gpt-4o", "openai"),
+        ("ft:gpt-4o-2024-08-06", "openai"),
+        ("chat-latest", "openai"),
+        ("claude-sonnet-4-6", "anthropic"),
+        ("us.anthropic.claude-sonnet-4-6", "bedrock"),
+        ("jp.anthropic.claude-sonnet-4-6", "bedrock"),
+        ("mistral.mistral-large-2407-v1:0", "bedrock"),
+    ] {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: '{model}', aws_region_name: us-east-1}}}}]\n"
+        );
+        let text = match provider {
+            "bedrock" => text,
+            _ => text.replace(", aws_region_name: us-east-1", ""),
+        };
+        let config = parse(&text).unwrap_or_else(|error| panic!("{model}: {error}"));
+        assert_eq!(config.chains()[0].steps[0].provider, provider, "{model}");
+    }
+}
+
+#[test]
 fn in_model_info() {
     for (info, expected) in [
         (

@@ -146,6 +146,15 @@ fn in_the_model_list() {
              anthropic/my-model, bedrock/my-model",
         ),
         (
+            entry("litellm_params: {model: gemini-2.5-pro}"),
+            "b.yaml:3:29: the provider `gemini` of `gemini-2.5-pro` is not supported yet; a server that speaks OpenAI's \
+             format is reached as `openai/…` with `api_base`",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o}\n    model_info: {id: ''}"),
+            "b.yaml:4:22: `id` is empty",
+        ),
+        (
             entry("litellm_params: {model: openai/gpt-4o, timeot: 3}"),
             "b.yaml:3:44: unknown key `timeot` in `litellm_params`; did you mean `timeout`?",
         ),
@@ -212,6 +221,18 @@ fn a_key_that_is_misspelt_is_not_merely_missing() {
         let error = Config::parse("b.yaml", &text, &nothing).expect_err("it lacks a key");
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[test]
+fn a_file_that_is_not_utf_8() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("b.yaml");
+    std::fs::write(&file, b"model_list:\n  - model_name: \xc3\xbc \xff\n").expect("a file");
+    let error = Config::load(&file).expect_err("it is not text");
+    assert_eq!(
+        error.to_string(),
+        format!("{}:2:19: the configuration is not UTF-8", file.display())
+    );
 }
 
 #[test]

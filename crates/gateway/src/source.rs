@@ -1,6 +1,5 @@
 //! Where the configuration comes from.
 
-use std::fs;
 use std::path::PathBuf;
 
 use backstop_config::{Config, Environment};
@@ -19,12 +18,7 @@ impl Source {
     pub(crate) fn open(path: Option<PathBuf>) -> Result<(Self, Config), BoxError> {
         let source = match path {
             Some(path) => {
-                let text = fs::read_to_string(&path).map_err(|error| {
-                    format!(
-                        "{}: the configuration cannot be read: {error}",
-                        path.display()
-                    )
-                })?;
+                let text = Config::read(&path)?;
                 Self::File { path, text }
             }
             None => Self::Environment,
