@@ -51,7 +51,7 @@ pub(crate) fn answer(world: &World, parts: &request::Parts, body: &[u8]) -> Resp
     }
 }
 
-/// `{"provider", "fault", "model"?, "times"?}`; a `fault` of `null` ends what there is.
+/// `{"provider", "fault", "model"?, "times"?}`; a `fault` of `null`, `""` or `"none"` ends what there is.
 fn fault(world: &World, body: &[u8]) -> Result<(), String> {
     let json: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let provider = json["provider"]
@@ -61,6 +61,9 @@ fn fault(world: &World, body: &[u8]) -> Result<(), String> {
     let model = json["model"].as_str();
     match &json["fault"] {
         Value::Null => world.faults.end(provider, model),
+        Value::String(none) if matches!(none.as_str(), "" | "none") => {
+            world.faults.end(provider, model);
+        }
         Value::String(faults) => {
             let mut outage =
                 Outage::new(provider, faults.clone()).map_err(|unknown| unknown.to_string())?;

@@ -48,7 +48,7 @@
 //! An answer that is not streamed is one body: what would come after n chunks comes in its middle, and its delays add up.
 //!
 //! An [`Outage`] shows the same faults for a whole provider from [`Faults::begin`] to [`Faults::end`]. Over HTTP that is
-//! `POST /_sim/faults` with `{"provider": "openai", "fault": "500"}` (optional: `model`, `times`), ended by `"fault": null`;
+//! `POST /_sim/faults` with `{"provider": "openai", "fault": "500"}` (optional: `model`, `times`), ended by `"fault": null`, `""` or `"none"`;
 //! `DELETE /_sim/faults` ends all.
 //!
 //! # The journal

@@ -476,11 +476,14 @@ async fn an_outage_begins_and_ends_over_http_and_in_process() {
     );
     assert_eq!(status("openai", "gpt-4o").await, 500);
     assert_eq!(status("anthropic", "claude-sonnet-4-6").await, 200);
-    assert_eq!(
-        post(json!({"provider": "openai", "fault": null})).await,
-        200
-    );
-    assert_eq!(status("openai", "gpt-4o").await, 200);
+    for nothing in [json!(null), json!(""), json!("none")] {
+        post(json!({"provider": "openai", "fault": "500"})).await;
+        assert_eq!(
+            post(json!({"provider": "openai", "fault": nothing})).await,
+            200
+        );
+        assert_eq!(status("openai", "gpt-4o").await, 200, "{nothing}");
+    }
 
     assert_eq!(
         post(json!({"provider": "openai", "fault": "429", "model": "a", "times": 1})).await,
