@@ -12,7 +12,7 @@ pub(crate) async fn run(options: cli::Sim) -> Result<(), BoxError> {
     let sim = Sim::bind(&*options.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    announce(format_args!("simulator on {}", sim.url()));
+    announce(format_args!("listening on {}", sim.url()));
     signals.next().await;
     sim.shutdown().await;
     Ok(())

@@ -105,7 +105,7 @@ async fn check_prints_each_chain_and_no_secret() {
 #[tokio::test]
 async fn sim_serves_the_simulated_providers() {
     let sim = Setup::new(&["sim", "--listen", "127.0.0.1:0"])
-        .announced("simulator on http://")
+        .announced("listening on http://")
         .await;
     assert_eq!(
         sim.send(get("/_sim/requests")).await.json(),
