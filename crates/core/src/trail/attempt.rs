@@ -67,7 +67,8 @@ impl AttemptHandle {
             attempt.duration = Some(duration);
             attempt.result = Some(result);
             if result.is_ok() {
-                attempt.decision = Some(Decision::Done);
+                // It may have answered, and the answer not been taken.
+                attempt.decision.get_or_insert(Decision::Done);
             }
             if let Some(failure) = failure {
                 attempt.status = failure.status().or(attempt.status);

@@ -30,6 +30,18 @@ async fn a_settled_row_keeps_its_result_and_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_was_not_taken_is_not_the_end() {
+    let trail = Trail::start();
+    let whole = trail.attempt(&deployment("a"));
+    // Whoever looked at it asks another one; only then is it let go.
+    trail.resume(3);
+    whole.settle(Ok(()));
+    let record = trail.snapshot();
+    assert_eq!(record.attempts[0].result, Some(Ok(())));
+    assert_eq!(record.attempts[0].decision, Some(Decision::Resume));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_row_is_cancelled_unless_somebody_else_ended_it() {
     let trail = Trail::start();
     drop(trail.attempt(&deployment("a")));
