@@ -3,7 +3,8 @@
 //! A part may begin with text that the caller has already: a model that was asked to quote the last characters, one
 //! that starts over, one that repeats white space. What is there twice is cut; what cannot be placed is refused.
 //! Nothing here guesses: text is joined only where at least [`SURE`] characters (or all that was delivered) stand
-//! again byte for byte, and only if there is one such place.
+//! again byte for byte, and only if there is one such place. A row of a table that stands in the text twice is no
+//! place, unless it was asked for.
 
 use backstop_chat::{Mode, SURE, anchor};
 
@@ -123,8 +124,8 @@ impl Seam {
                 if start.asked {
                     return self.behind(cut, delivered, ended);
                 }
-                several |= found.is_some_and(|found| found != cut);
-                found = Some(cut);
+                several |= found.is_some_and(|(found, _)| found != cut);
+                found = Some((cut, start.at));
             } else if !ended {
                 if start.asked {
                     return Join::Undecided;
@@ -139,7 +140,8 @@ impl Seam {
             return Join::Unsure;
         }
         match found {
-            Some(cut) => self.behind(cut, delivered, ended),
+            Some((_, at)) if is_said_before(expected, at) => Join::Unsure,
+            Some((cut, _)) => self.behind(cut, delivered, ended),
             None if self.mode == Mode::Prompted => self.look(delivered, expected, ended),
             None => Join::Nowhere,
         }
@@ -147,7 +149,8 @@ impl Seam {
 
     /// The part does not begin with the delivered text: is there something else to go by?
     fn look(&self, delivered: &str, expected: &str, ended: bool) -> Join {
-        let quotation = &expected[self.asked(delivered)..];
+        let asked = self.asked(delivered);
+        let quotation = &expected[asked..];
         let long = quotation.chars().take(QUOTATION).count();
         if self.is_whole(expected) || long < SURE {
             return Join::Nowhere;
@@ -155,7 +158,8 @@ impl Seam {
         let short = |at| self.text.starts_with(&expected[at..]);
         let found = self.text.find(quotation);
         if let Some(at) = found.filter(|at| self.text[..*at].chars().count() <= WINDOW) {
-            if long < QUOTATION || last(expected, SURE - 1).any(short) {
+            let too_short = long < QUOTATION || last(expected, SURE - 1).any(short);
+            if too_short || is_said_before(expected, asked) {
                 return Join::Unsure;
             }
             return self.behind(at + quotation.len(), delivered, ended);
@@ -267,6 +271,11 @@ impl Seam {
             verified: true,
         }
     }
+}
+
+/// Whether what stands behind `at` stands elsewhere in `text`, too: who says it again may mean that.
+fn is_said_before(text: &str, at: usize) -> bool {
+    text.find(&text[at..]) != Some(at)
 }
 
 /// The places of the last `count` characters of `text`, the last one first.

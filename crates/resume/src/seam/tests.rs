@@ -117,6 +117,28 @@ fn what_stands_again_by_chance_proves_nothing() {
 }
 
 #[test]
+fn what_the_text_says_more_than_once_is_no_place() {
+    let delivered = "| window | and |\neach | window | and |\n";
+    let row = "| window | and |\n";
+    for leg in [
+        // From the beginning, with one letter changed; and a third row that was not announced by a quotation.
+        "| window | and |\n\u{e9}ach | window | and |\n".to_owned(),
+        format!("{row}The end."),
+    ] {
+        let (join, _) = feed(Seam::new(PROMPTED, None, true), delivered, &[&leg]);
+        assert_eq!(join, Join::Unsure, "{leg}");
+    }
+    // As it was asked to begin, it means what was asked.
+    let rows = row.repeat(20);
+    let leg = format!("{}\nThe end.", anchor(&rows));
+    let whole = format!("{rows}The end.");
+    assert_eq!(join(PROMPTED, &rows, &[&leg]), Some(whole));
+    let leg = format!("Sure: {leg}");
+    let (join, _) = feed(Seam::new(PROMPTED, None, true), &rows, &[&leg]);
+    assert_eq!(join, Join::Unsure, "behind words of its own");
+}
+
+#[test]
 fn one_that_was_asked_from_further_back_repeats_all_of_that() {
     let delivered = &TEXT[..80];
     let from = rewound(delivered);
