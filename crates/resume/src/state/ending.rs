@@ -115,9 +115,11 @@ impl<S> State<S> {
             return next;
         }
         self.let_go();
-        let sum = self.bill.sum().filter(|_| self.further);
-        if let (Some(sum), Some(opening)) = (sum, &self.opening) {
-            self.out.push_back(opening.usage(sum));
+        match (self.bill.sum(), &self.opening) {
+            _ if !self.further => {}
+            (Some(sum), Some(opening)) => self.out.push_back(opening.usage(sum)),
+            // The caller is shown no sum without its last part; the record has an estimate of it.
+            _ => self.close_bill(),
         }
         Next::Done
     }

@@ -56,6 +56,12 @@ async fn usage_is_summed_and_what_nobody_reported_is_marked() {
     };
     let got = ask(all(), "", [breaks(5), silent]).await;
     assert!(got.usage.is_empty(), "no sum without its last part");
+    let second = got.trail.snapshot().attempts[1].usage;
+    let second = second.expect("an estimate for the record");
+    assert_eq!(
+        (second.source, second.output),
+        (UsageSource::Estimate, rest)
+    );
 }
 
 #[tokio::test(start_paused = true)]
