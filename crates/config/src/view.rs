@@ -54,6 +54,15 @@ pub struct StepView {
     pub only_after: Option<&'static str>,
 }
 
+const IN_ORDER: &str = "in order";
+
+impl StepView {
+    /// The region, for people.
+    fn place(&self) -> &str {
+        self.region.as_deref().unwrap_or("-")
+    }
+}
+
 pub(crate) fn chains(config: &Config) -> Vec<ChainView> {
     // Parsing has resolved them before, so they resolve.
     chain::resolve(config)
@@ -110,7 +119,7 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
     ChainView {
         model: Arc::clone(&chain.model),
         strategy: match router.strategy {
-            Strategy::InOrder => "in order",
+            Strategy::InOrder => IN_ORDER,
             Strategy::Weighted => "weighted shuffle",
             Strategy::LeastBusy => "least busy",
         },
@@ -123,14 +132,19 @@ fn view(chain: &Chain, config: &Config) -> ChainView {
 impl fmt::Display for ChainView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", self.model, self.strategy)?;
-        let width = self
-            .steps
-            .iter()
-            .map(|step| step.id.chars().count())
-            .max()
-            .unwrap_or(0);
-        for step in &self.steps {
-            let region = step.region.as_deref().unwrap_or("-");
+        let widest = |text: fn(&StepView) -> &str| {
+            let widths = self.steps.iter().map(|step| text(step).chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let (ids, models) = (widest(|step| &step.id), widest(|step| &step.model));
+        let regions = widest(StepView::place);
+        for (index, step) in self.steps.iter().enumerate() {
+            // Nothing arranges those of one order but where they stand.
+            let number = match self.strategy {
+                IN_ORDER => index,
+                _ => step.order as usize,
+            };
+            let region = step.place();
             let collects = if step.collects {
                 "  collects streams"
             } else {
@@ -138,8 +152,8 @@ impl fmt::Display for ChainView {
             };
             write!(
                 f,
-                "  {:>2}. {:width$}  {:9}  {}  region {region}  timeout {:?}{collects}",
-                step.order + 1,
+                "  {:>2}. {:ids$}  {:9}  {:models$}  region {region:regions$}  timeout {:?}{collects}",
+                number + 1,
                 step.id,
                 step.provider,
                 step.model,

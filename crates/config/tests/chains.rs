@@ -154,6 +154,45 @@ router_settings: {routing_strategy: simple-shuffle, deadline: 60}
 }
 
 #[test]
+fn the_printed_chain_is_numbered_as_it_is_tried() {
+    let text = |strategy: &str| {
+        format!(
+            "
+model_list:
+  - {{model_name: smart, litellm_params: {{model: openai/gpt-4o, order: 2}}}}
+  - {{model_name: smart, litellm_params: {{model: openai/gpt-4o-mini, order: 1}}}}
+  - {{model_name: smart, litellm_params: {{model: anthropic/claude-sonnet-4-6, order: 1}}}}
+router_settings: {{routing_strategy: {strategy}}}
+"
+        )
+    };
+    for (strategy, numbered) in [
+        (
+            "in_order",
+            [
+                "1. openai/gpt-4o-mini ",
+                "2. anthropic/",
+                "3. openai/gpt-4o ",
+            ],
+        ),
+        (
+            "least_busy",
+            [
+                "1. openai/gpt-4o-mini ",
+                "1. anthropic/",
+                "2. openai/gpt-4o ",
+            ],
+        ),
+    ] {
+        let shown = config(&text(strategy)).chains()[0].to_string();
+        let steps: Vec<&str> = shown.lines().skip(1).take(3).map(str::trim).collect();
+        for (step, start) in steps.iter().zip(numbered) {
+            assert!(step.starts_with(start), "{start:?} in\n{shown}");
+        }
+    }
+}
+
+#[test]
 fn an_existing_litellm_file_works() {
     let text = "
 model_list:
@@ -196,7 +235,7 @@ model_list:
         "
 model_list:
   - {model_name: b, litellm_params: {model: bedrock/b, api_base: 'http://127.0.0.1:1'}}
-  - {model_name: c, litellm_params: {model: anthropic/c, api_base: 'http://127.0.0.1:1'}}
+  - {model_name: c, litellm_params: {model: anthropic/c, api_key: sk-two, api_base: 'http://127.0.0.1:1'}}
 ",
     );
     let live = Live::start(&one).await.expect("it builds");
