@@ -12,6 +12,7 @@ use backstop_core::{BoxError, wall};
 use crate::auth::ClientKeys;
 use crate::client::EntitleLayer;
 use crate::stack::ChatRoute;
+use crate::troubles::Troubles;
 
 /// A running gateway, shared by its connections.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Gateway {
     front: ArcSwap<Front>,
     audit: Option<Records>,
     exposure: Exposure,
+    troubles: Troubles,
     started: u64,
 }
 
@@ -76,6 +78,7 @@ impl Gateway {
             front: ArcSwap::from_pointee(front),
             audit,
             exposure,
+            troubles: Troubles::default(),
             started: wall::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |age| age.as_secs()),
@@ -106,6 +109,10 @@ impl Gateway {
 
     pub(crate) fn records(&self) -> Option<&JsonLines> {
         self.audit.as_ref().map(|records| &records.sink)
+    }
+
+    pub(crate) fn troubles(&self) -> &Troubles {
+        &self.troubles
     }
 
     /// When it was started, in seconds of the Unix clock.

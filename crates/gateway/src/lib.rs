@@ -27,6 +27,7 @@ mod shutdown;
 mod sim;
 mod source;
 mod stack;
+mod troubles;
 mod upload;
 mod watch;
 

@@ -22,7 +22,11 @@ impl Gateway {
         let path = request.uri().path();
         if let "/v1/chat/completions" | "/chat/completions" = path {
             let chat = self.front().chat.clone();
-            return chat.answer(request.map(Upload::new)).await;
+            let mut request = request.map(Upload::new);
+            let trail = Trail::of_or_start(request.extensions_mut());
+            let response = chat.answer(request).await;
+            self.troubles().answered(response.status(), &trail);
+            return response;
         }
         let trail = Trail::start();
         let mut response = match path {

@@ -132,3 +132,33 @@ async fn logs_are_json_for_machines() {
     assert_eq!(line["kind"], "rate_limit");
     assert!(line["until"].is_string(), "{line}");
 }
+
+#[tokio::test]
+async fn requests_that_nobody_could_serve_are_told_of_and_not_each() {
+    let sim = sim().await;
+    let deployments = [
+        deployment("down", "openai/gpt-4o+500"),
+        deployment("down", "anthropic/claude-sonnet-4-6+529"),
+        deployment("alone", "openai/gpt-4o+hugeerror"),
+        deployment("picky", "openai/gpt-4o+400"),
+    ];
+    let gateway = Gateway::start(&sim, &config(&deployments, "")).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.ask("down", false).await.status, 503);
+    }
+    assert_eq!(gateway.ask("alone", false).await.status, 502);
+    assert_eq!(gateway.ask("picky", false).await.status, 400);
+    let finished = gateway.stop().await;
+    let failing = |model: &str| {
+        let lines = finished.stderr.lines();
+        let said = lines.filter(|line| line.contains("ERROR") && line.contains("requests fail"));
+        said.filter(|line| line.contains(&format!("model=\"{model}\"")))
+            .count()
+    };
+    assert_eq!(
+        ["down", "alone", "picky"].map(failing),
+        [1, 1, 0],
+        "{}",
+        finished.stderr
+    );
+}
