@@ -38,18 +38,26 @@ pub(crate) async fn run(options: cli::Demo) -> Result<(), BoxError> {
     printer.opening(&sim.url(), gateway.url(), audit.path(), &config);
     let visitor = Visitor::new(gateway.url(), audit.path().to_owned());
     let mut failed = Vec::new();
-    for (index, scene) in SCENES.iter().enumerate() {
-        printer.title(index + 1, scene.title);
-        if let Err(error) = play(scene, &sim, &gateway, &visitor, &printer).await {
-            printer.failed(&error);
-            failed.push(scene.title);
+    let scenes = async {
+        for (index, scene) in SCENES.iter().enumerate() {
+            printer.title(index + 1, scene.title);
+            if let Err(error) = play(scene, &sim, &gateway, &visitor, &printer).await {
+                printer.failed(&error);
+                failed.push(scene.title);
+            }
+            if !options.fast {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
-        if !options.fast {
-            tokio::time::sleep(PAUSE).await;
-        }
+    };
+    let to_the_end = tokio::select! {
+        () = scenes => true,
+        () = signals.next() => false,
+    };
+    if to_the_end {
+        printer.closing(SCENES.len(), &failed);
     }
-    printer.closing(SCENES.len(), &failed);
-    if options.keep {
+    if to_the_end && options.keep {
         Printer::keeping(gateway.url());
         signals.next().await;
     }

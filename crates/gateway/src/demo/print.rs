@@ -41,12 +41,16 @@ impl Printer {
                 "Backstop demo: three simulated providers, one chain, no outage visible."
             )
         );
-        say!("  providers  {sim}  (OpenAI, Anthropic and Bedrock wire formats, simulated)");
+        say!("  providers  {sim}  (simulated: OpenAI, Anthropic, Bedrock)");
         say!("  gateway    {gateway}/v1/chat/completions");
         say!("  audit      {}", audit.display());
         for chain in config.chains() {
             let steps: Vec<&str> = chain.steps.iter().map(|step| &*step.id).collect();
-            say!("  chain      {}: {}", chain.model, steps.join(" → "));
+            say!(
+                "  chain      {}: {}",
+                chain.model,
+                steps.join("\n             → ")
+            );
         }
     }
 
@@ -85,6 +89,7 @@ impl Printer {
         let rows = rows(&visit.record);
         let width = rows
             .iter()
+            .filter(|(_, what)| !what.is_empty())
             .map(|(who, _)| who.chars().count())
             .max()
             .unwrap_or(0);
@@ -92,14 +97,17 @@ impl Printer {
             let label = if index == 0 { "audit" } else { "" };
             say!(
                 "    {}",
-                self.paint(DIM, &format!("{label:6}  {who:width$}  {what}"))
+                self.paint(DIM, format!("{label:6}  {who:width$}  {what}").trim_end())
             );
         }
-        let (attempts, retries, fallbacks) = (visit.attempts, visit.retries, visit.fallbacks);
-        let outcome = visit.record["outcome"].as_str().unwrap_or("-");
+        let count = |what: &str| visit.record[what].as_u64().unwrap_or_default();
         let counts = format!(
-            "{:6}  {outcome}: attempts {attempts}, retries {retries}, fallbacks {fallbacks}, calls to providers {calls}",
+            "{:6}  {}: attempts {}, retries {}, fallbacks {}, calls to providers {calls}",
             "",
+            visit.record["outcome"].as_str().unwrap_or("-"),
+            count("attempt_count"),
+            count("retry_count"),
+            count("fallback_count"),
         );
         say!("    {}", self.paint(DIM, &counts));
     }
@@ -166,14 +174,19 @@ fn rows(record: &Value) -> Vec<(String, String)> {
     });
     let resumes = list("resumes").into_iter().map(|row| {
         let delivered = row["delivered_chars"].as_u64().unwrap_or_default();
-        let how = match row["refused"].as_str() {
-            Some(why) => format!("cut after {delivered} characters: {why}"),
-            None => format!(
-                "went on after {delivered} characters: {}",
-                text(&row["mode"])
+        match row["refused"].as_str() {
+            Some(why) => (
+                format!("cut after {delivered} characters: {why}"),
+                String::new(),
             ),
-        };
-        (text(&row["deployment"]), how)
+            None => (
+                text(&row["deployment"]),
+                format!(
+                    "went on after {delivered} characters: {}",
+                    text(&row["mode"])
+                ),
+            ),
+        }
     });
     skipped.chain(attempts).chain(resumes).collect()
 }

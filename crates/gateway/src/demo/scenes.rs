@@ -72,7 +72,7 @@ pub(super) const SCENES: &[Scene] = &[
         }],
     },
     Scene {
-        title: "OpenAI's rate limit: back in 20 s, so the next one answers, and the next request skips OpenAI",
+        title: "OpenAI's rate limit: back in 20 s, so it is left alone until then",
         outages: &[(OpenAi, "429=20")],
         times: 0,
         stream: false,
@@ -172,14 +172,14 @@ pub(super) const SCENES: &[Scene] = &[
         ],
     },
     Scene {
-        title: "OpenAI's stream is cut after the fifth token: Anthropic goes on, and the client sees one answer",
+        title: "OpenAI's stream is cut after five tokens: Anthropic goes on, as one answer",
         outages: &[(OpenAi, "cut=5")],
         times: 0,
         stream: true,
         visits: &[Resumed],
     },
     Scene {
-        title: "OpenAI's stream is cut, and nobody can go on: said plainly, never a silent end",
+        title: "OpenAI's stream is cut, and nobody can go on: an error, never a silent end",
         outages: &[(OpenAi, "cut=5"), (Anthropic, "529"), (Bedrock, "503")],
         times: 0,
         stream: true,

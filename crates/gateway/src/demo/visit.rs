@@ -34,8 +34,6 @@ pub(super) struct Visit {
     pub(super) retry_after: Option<String>,
     pub(super) served_by: Option<String>,
     pub(super) attempts: u32,
-    pub(super) retries: u32,
-    pub(super) fallbacks: u32,
     /// The audit record.
     pub(super) record: Value,
 }
@@ -68,11 +66,6 @@ impl Visitor {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
-        let count = |name: &str| {
-            header(name)
-                .and_then(|value| value.parse().ok())
-                .unwrap_or_default()
-        };
         let seen = Seen::of(&body, stream && head.status.is_success());
         let id = header("x-backstop-request-id").ok_or("the answer has no request id")?;
         Ok(Visit {
@@ -84,9 +77,9 @@ impl Visitor {
             error: seen.error,
             retry_after: header("retry-after"),
             served_by: header("x-backstop-provider"),
-            attempts: count("x-backstop-attempts"),
-            retries: count("x-backstop-retries"),
-            fallbacks: count("x-backstop-fallbacks"),
+            attempts: header("x-backstop-attempts")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
             record: self.record(&id).await?,
         })
     }
