@@ -29,7 +29,7 @@ pub(crate) struct Serve {
     /// The configuration; without it, the providers whose usual environment variables are set.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where to listen; port 0 picks a free one.
+    /// Where to listen: an IP address or a host, and a port; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
     pub(crate) listen: String,
     /// How logs are written to stderr.
@@ -62,7 +62,7 @@ pub(crate) struct Demo {
 
 #[derive(Args, Debug)]
 pub(crate) struct Sim {
-    /// Where to listen; port 0 picks a free one.
+    /// Where to listen: an IP address or a host, and a port; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
 }

@@ -103,7 +103,9 @@ impl Connections {
 pub(crate) async fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::net::lookup_host(text).await;
     let addresses: Vec<_> = found
-        .map_err(|error| format!("cannot listen on {text}: {error}"))?
+        .map_err(|error| {
+            format!("cannot listen on {text}: {error}; an address is such as 127.0.0.1:4000")
+        })?
         .collect();
     if addresses.is_empty() {
         return Err(format!("cannot listen on {text}: it stands for no address"));
