@@ -1,14 +1,17 @@
 //! The vocabulary: cloud regions, the countries they lie in, and the jurisdictions that those make up.
 
+mod jurisdictions;
 mod nearest;
 mod table;
+mod unknown;
 
-use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use self::jurisdictions::{COUNTRY_OF, EU_SET, GLOBAL, JURISDICTIONS};
 pub(crate) use self::nearest::nearest;
-use self::table::{CLOUDS, COUNTRIES, EEA_ONLY, EU, US_GOV};
+use self::table::{CLOUDS, COUNTRIES};
+pub use self::unknown::UnknownRegion;
 
 /// Whose region it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,55 +53,6 @@ pub struct Regions {
     countries: [u64; 4],
     /// Regions that are named themselves.
     clouds: [u64; 3],
-}
-
-/// The country of each cloud region, as its place in [`COUNTRIES`].
-const COUNTRY_OF: [u8; CLOUDS.len()] = {
-    let mut of = [0; CLOUDS.len()];
-    let mut index = 0;
-    while index < of.len() {
-        of[index] = country(CLOUDS[index].2);
-        index += 1;
-    }
-    of
-};
-
-/// All countries, and all regions without need to be named.
-const GLOBAL: Regions = {
-    let mut all = Regions::none();
-    let mut index = 0;
-    while index < COUNTRIES.len() {
-        all.countries[index / 64] |= 1 << (index % 64);
-        index += 1;
-    }
-    all
-};
-
-const EU_SET: Regions = of_countries(&EU, Regions::none());
-const EEA_SET: Regions = of_countries(&EEA_ONLY, EU_SET);
-
-const fn of_countries(codes: &[&str], mut set: Regions) -> Regions {
-    let mut index = 0;
-    while index < codes.len() {
-        let country = country(codes[index]) as usize;
-        set.countries[country / 64] |= 1 << (country % 64);
-        index += 1;
-    }
-    set
-}
-
-/// The place of a code that is in the list. A typing mistake in the tables does not compile.
-const fn country(code: &str) -> u8 {
-    let code = code.as_bytes();
-    let mut index = 0;
-    while index < COUNTRIES.len() {
-        let known = COUNTRIES[index].as_bytes();
-        if known[0] == code[0] && known[1] == code[1] {
-            return index as u8;
-        }
-        index += 1;
-    }
-    panic!("not an ISO 3166-1 code")
 }
 
 impl Regions {
@@ -250,41 +204,6 @@ impl Regions {
     }
 }
 
-/// The set of places by the names of [`COUNTRIES`] and [`CLOUDS`] apart.
-const JURISDICTIONS: [(&str, Regions); 5] = [
-    ("global", GLOBAL),
-    ("eea", EEA_SET),
-    ("eu", EU_SET),
-    ("uk", of_countries(&["gb"], Regions::none())),
-    ("us-gov", {
-        let mut gov = Regions::none();
-        let mut index = 0;
-        while index < CLOUDS.len() {
-            let mut named = 0;
-            while named < US_GOV.len() {
-                if same(CLOUDS[index].0, US_GOV[named]) {
-                    gov.clouds[index / 64] |= 1 << (index % 64);
-                }
-                named += 1;
-            }
-            index += 1;
-        }
-        gov
-    }),
-];
-
-const fn same(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let mut index = 0;
-    while index < left.len() && index < right.len() {
-        if left[index] != right[index] {
-            return false;
-        }
-        index += 1;
-    }
-    left.len() == right.len()
-}
-
 /// Where the bits stand that are set.
 fn ones<const N: usize>(words: [u64; N]) -> impl Iterator<Item = usize> {
     words.into_iter().enumerate().flat_map(|(at, mut word)| {
@@ -362,46 +281,6 @@ impl fmt::Debug for Regions {
         write!(f, "Regions({self})")
     }
 }
-
-/// A name that is no region, country or jurisdiction that we know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownRegion {
-    name: Box<str>,
-    nearest: Option<&'static str>,
-}
-
-impl UnknownRegion {
-    fn new(name: &str, known: impl Iterator<Item = &'static str>) -> Self {
-        Self {
-            name: name.into(),
-            nearest: nearest(&normal(name), known),
-        }
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The known name that looks most like it, if one does.
-    #[must_use]
-    pub const fn nearest(&self) -> Option<&'static str> {
-        self.nearest
-    }
-}
-
-impl fmt::Display for UnknownRegion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown region `{}`", self.name)?;
-        match self.nearest {
-            Some(nearest) => write!(f, ": did you mean `{nearest}`?"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Error for UnknownRegion {}
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,4 @@
+use super::table::US_GOV;
 use super::*;
 
 fn set(names: &[&str]) -> Regions {
