@@ -106,6 +106,16 @@ impl Rejection {
         )
     }
 
+    pub(crate) fn encoded() -> Self {
+        let message = "a compressed body is not understood; send it without `content-encoding`";
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+            message,
+            Outcome::ClientError,
+        )
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         let message = format!("the request's body is larger than {limit} bytes");
         Self::new(

@@ -4,7 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use backstop_chat::{Chat, Chunk};
 use backstop_core::{BoxError, Trail};
-use http::{Method, Request, Response};
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -88,9 +89,18 @@ where
         if request.method() != Method::POST {
             return ResponseFuture::refused(options, trail, Rejection::method_not_allowed());
         }
+        if is_encoded(request.headers()) {
+            return ResponseFuture::refused(options, trail, Rejection::encoded());
+        }
         // The service that was polled ready goes into the future; an unready clone stays behind.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         ResponseFuture::new(options, trail, inner, request)
     }
+}
+
+/// Whether a body is compressed, which somebody above would have to undo.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).into_iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }

@@ -480,6 +480,15 @@ async fn a_wrong_request_never_reaches_the_service() {
             "method_not_allowed",
             Value::Null,
         ),
+        (
+            Request::post("/v1/chat/completions")
+                .header("content-encoding", "gzip")
+                .body(Full::new(Bytes::from_static(b"\x1f\x8b")))
+                .expect("valid"),
+            415,
+            "unsupported_content_encoding",
+            Value::Null,
+        ),
     ] {
         let (head, body) = ask(small(), request, never).await;
         assert_eq!(head.status().as_u16(), status, "{body}");
