@@ -11,7 +11,9 @@ const MOST: usize = 1024 * 1024;
 /// Chunks of tool calls, and whatever came behind them, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    chunks: VecDeque<(Chunk, Vec<usize>)>,
+    chunks: VecDeque<Chunk>,
+    /// How many have been handed on.
+    gone: usize,
     /// The bytes of the chunks.
     size: usize,
     calls: Vec<Call>,
@@ -24,6 +26,9 @@ struct Call {
     index: Option<u32>,
     id: Option<String>,
     arguments: String,
+    /// The first and the last chunk with something of it, counted from the beginning.
+    first: usize,
+    last: usize,
     /// Something else has begun behind it.
     passed: bool,
     /// Whether its arguments parse, once somebody has asked.
@@ -64,12 +69,11 @@ impl Held {
 
     /// Holds a chunk with calls in it.
     pub(crate) fn push(&mut self, chunk: Chunk) {
-        let mut meant = Vec::new();
         match chunk.calls() {
-            Some(deltas) => meant.extend(deltas.iter().map(|delta| self.note(delta))),
+            Some(deltas) => deltas.iter().for_each(|delta| self.note(delta)),
             None => self.unread = true,
         }
-        self.hold(chunk, meant);
+        self.hold(chunk);
     }
 
     /// Holds a chunk with something else in it, which comes behind the calls.
@@ -77,16 +81,17 @@ impl Held {
         for call in &mut self.calls {
             call.passed = true;
         }
-        self.hold(chunk, Vec::new());
+        self.hold(chunk);
     }
 
-    fn hold(&mut self, chunk: Chunk, meant: Vec<usize>) {
+    fn hold(&mut self, chunk: Chunk) {
         self.size += chunk.json().len();
-        self.chunks.push_back((chunk, meant));
+        self.chunks.push_back(chunk);
     }
 
-    /// Notes what a delta says, and gives the place of its call.
-    fn note(&mut self, delta: &CallDelta<'_>) -> usize {
+    /// Notes what a delta says, in the chunk that is about to be held.
+    fn note(&mut self, delta: &CallDelta<'_>) {
+        let chunk = self.gone + self.chunks.len();
         let known = self.calls.iter().rposition(|call| call.is_meant(delta));
         let place = known.unwrap_or_else(|| {
             for call in &mut self.calls {
@@ -96,6 +101,8 @@ impl Held {
                 index: delta.index,
                 id: None,
                 arguments: String::new(),
+                first: chunk,
+                last: chunk,
                 passed: false,
                 whole: None,
             });
@@ -106,19 +113,20 @@ impl Held {
             call.id = Some(id.clone().into_owned());
         }
         call.arguments.push_str(&delta.arguments);
+        call.last = chunk;
         call.whole = None;
-        place
     }
 
-    /// The next chunk all of whose calls are whole, with something else begun behind them.
+    /// The next chunk, if it and what belongs to it are of calls that are whole, with something else begun behind them.
     pub(crate) fn pop_whole(&mut self) -> Option<Chunk> {
-        if self.unread {
-            return None;
-        }
-        let (_, meant) = self.chunks.front()?;
-        let calls = &mut self.calls;
-        let mut done = |place: &usize| calls[*place].passed && calls[*place].is_whole();
-        if !meant.iter().all(&mut done) {
+        let mut open = self.calls.iter_mut().filter_map(|call| {
+            let done = call.passed && call.is_whole();
+            (!done).then_some(call.first)
+        });
+        let until = open.next().unwrap_or(usize::MAX);
+        // Calls may take turns: one that is whole may have its end behind the beginning of one that is not.
+        let apart = |call: &Call| call.first >= until || call.last < until;
+        if self.unread || self.gone >= until || !self.calls.iter().all(apart) {
             return None;
         }
         self.pop()
@@ -126,7 +134,8 @@ impl Held {
 
     /// The next chunk, whole or not.
     pub(crate) fn pop(&mut self) -> Option<Chunk> {
-        let (chunk, _) = self.chunks.pop_front()?;
+        let chunk = self.chunks.pop_front()?;
+        self.gone += 1;
         self.size -= chunk.json().len();
         Some(chunk)
     }
@@ -193,10 +202,24 @@ mod tests {
         held.push(writer.tool_call(0, "a", "f"));
         held.push(writer.tool_call(1, "b", "f"));
         held.push(writer.tool_arguments(0, "{}"));
-        assert!(held.pop_whole().is_some(), "the first is whole, and passed");
-        assert!(held.pop_whole().is_none());
+        assert!(
+            held.pop_whole().is_none(),
+            "the end of the first stands behind the beginning of the second"
+        );
         held.push(writer.tool_arguments(1, "{}"));
         assert!(held.is_whole());
+        assert!(held.pop_whole().is_none(), "another may follow, or not");
+        held.push(writer.tool_call(2, "c", "f"));
+        for _ in 0..4 {
+            assert!(held.pop_whole().is_some());
+        }
+        assert!(held.pop_whole().is_none());
+        held.push(writer.tool_arguments(2, "{}"));
+        held.push_behind(writer.text("x"));
+        for _ in 0..3 {
+            assert!(held.pop_whole().is_some());
+        }
+        assert!(held.is_empty());
     }
 
     #[test]
