@@ -66,7 +66,7 @@ const KINDS: usize = 15;
 /// | `QuotaExhausted` | no | yes | opens long |
 /// | `ContentFilter` | no | yes | – |
 /// | `ContextWindow` | no | only a larger window | – |
-/// | `Auth` | no | no | opens until the key changes |
+/// | `Auth` | no | no | opens long |
 /// | `Permission`, `ModelNotFound` | no | yes | opens long |
 /// | `BadRequest` | no | no | – |
 /// | `Ineligible` | no | yes | – |
