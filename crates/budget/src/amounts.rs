@@ -18,6 +18,9 @@ pub enum Currency {
 }
 
 impl Currency {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NanoUsd, Self::Tokens, Self::Requests];
+
     /// The name that budgets, records and metrics use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -53,16 +53,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use backstop_budget::{
-    Balances, Budget, Denied, Lease, Ledger, LedgerFuture, Reason, Reservation, Reserving,
-    Unavailable,
-};
+use backstop_budget::{Balances, Budget, Lease, Ledger, Reservation, Reserving};
 use backstop_core::{BoxError, Observe};
 use tokio::sync::{mpsc, oneshot};
 
 use self::driver::{Command, Driver, Question, Reserve};
 use self::hold::Held;
 use self::link::Link;
+use crate::shared;
 
 /// The largest amount of anything on Redis, whose scripts count with floating point: nine million dollars.
 ///
@@ -269,39 +267,14 @@ impl Ledger for RedisLedger {
             is_repeated: false,
             reply,
         })));
-        LedgerFuture::boxed(async move {
-            let answer = answer.await.unwrap_or_else(|_| Err(closed()));
-            match (answer, foreign) {
-                (Ok(lease), foreign) => {
-                    if let Some(foreign) = foreign {
-                        foreign.void();
-                    }
-                    Ok(lease)
-                }
-                (Err(mut denied), foreign) => {
-                    denied.lease = denied.lease.or(foreign);
-                    Err(denied)
-                }
-            }
-        })
+        shared::reserving(answer, foreign)
     }
 
     fn balances(&self, budgets: &[Arc<Budget>], now: SystemTime) -> Balances {
         let (reply, answer) = oneshot::channel();
         let question = Question::new(budgets.to_vec(), now, reply);
         self.0.send(Command::Balances(question));
-        LedgerFuture::boxed(async move {
-            answer
-                .await
-                .unwrap_or_else(|_| Err(Unavailable::new("it is closed")))
-        })
-    }
-}
-
-fn closed() -> Denied {
-    Denied {
-        reason: Reason::Unavailable(Unavailable::new("it is closed")),
-        lease: None,
+        shared::balances(answer)
     }
 }
 

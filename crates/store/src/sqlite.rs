@@ -28,16 +28,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::SystemTime;
 
-use backstop_budget::{
-    Balances, Budget, Denied, Lease, Ledger, LedgerFuture, Reason, Reservation, Reserving,
-    Unavailable,
-};
+use backstop_budget::{Balances, Budget, Lease, Ledger, Reservation, Reserving};
 use backstop_core::Observe;
 use tokio::sync::oneshot;
 
 pub use self::file::OpenError;
 use self::hold::Held;
 use self::writer::{Command, Reserve, Writer};
+use crate::shared;
 
 /// A ledger in one SQLite file. Clones share it. See the [module's page](self).
 ///
@@ -182,21 +180,7 @@ impl Ledger for SqliteLedger {
             instead_of,
             reply,
         })));
-        LedgerFuture::boxed(async move {
-            let answer = answer.await.unwrap_or_else(|_| Err(closed()));
-            match (answer, foreign) {
-                (Ok(lease), foreign) => {
-                    if let Some(foreign) = foreign {
-                        foreign.void();
-                    }
-                    Ok(lease)
-                }
-                (Err(mut denied), foreign) => {
-                    denied.lease = denied.lease.or(foreign);
-                    Err(denied)
-                }
-            }
-        })
+        shared::reserving(answer, foreign)
     }
 
     fn balances(&self, budgets: &[Arc<Budget>], now: SystemTime) -> Balances {
@@ -206,18 +190,7 @@ impl Ledger for SqliteLedger {
             now,
             reply,
         });
-        LedgerFuture::boxed(async move {
-            answer
-                .await
-                .unwrap_or_else(|_| Err(Unavailable::new("it is closed")))
-        })
-    }
-}
-
-fn closed() -> Denied {
-    Denied {
-        reason: Reason::Unavailable(Unavailable::new("it is closed")),
-        lease: None,
+        shared::balances(answer)
     }
 }
 

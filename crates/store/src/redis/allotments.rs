@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use backstop_budget::{Amounts, Currency, Leg, Mode, Reservation, ReservationId};
 use tokio::time::Instant;
 
-use super::call::{Counts, Rest, account, amounts, counts, place, seconds};
+use super::call::{Counts, Rest, account, amounts, counts, place};
 use super::hold::{Open, Part};
+use crate::shared::seconds;
 
 /// For so many sets of legs at the most.
 const MOST: usize = 256;
@@ -149,8 +150,7 @@ impl Allotments {
         let of = *self.by_legs.get(&key(reservation.legs()))?;
         let allotment = self.drawn.get_mut(&of)?;
         let (mut granted, least) = (reservation.wanted(), reservation.least());
-        let currencies = [Currency::NanoUsd, Currency::Tokens, Currency::Requests];
-        for currency in currencies
+        for currency in Currency::ALL
             .into_iter()
             .filter(|currency| allotment.counts(*currency))
         {

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use backstop_budget::Leg;
 
-use super::call::{Counts, Row, account, place, seconds};
+use super::call::{Counts, Row, account, place};
+use crate::shared::seconds;
 
 /// From how many rows on it is looked for those that count no more.
 const FIRST_SWEEP: usize = 1024;

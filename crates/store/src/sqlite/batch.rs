@@ -10,6 +10,7 @@ use backstop_budget::{
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::hold::Open;
+use crate::shared::seconds;
 
 /// A budget's name, and whose account it is.
 type Key = (Arc<str>, Arc<str>);
@@ -279,13 +280,6 @@ fn amount(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn seconds(moment: SystemTime) -> i64 {
-    let since = moment
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 fn written(legs: &[Leg]) -> String {
     let legs: Vec<_> = legs
         .iter()
@@ -308,8 +302,7 @@ fn read(legs: &str) -> rusqlite::Result<Vec<Written>> {
         serde_json::from_str(legs).map_err(|error| unreadable(error.into()))?;
     legs.into_iter()
         .map(|(name, id, bucket, currency)| {
-            let currencies = [Currency::NanoUsd, Currency::Tokens, Currency::Requests];
-            let currency = currencies
+            let currency = Currency::ALL
                 .into_iter()
                 .find(|known| known.as_str() == currency)
                 .ok_or_else(|| unreadable(format!("`{currency}` is no currency").into()))?;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use backstop_budget::{Amounts, Balance, IfLost, Leg, Limit, Scope, Window};
+use backstop_budget::{Amounts, Balance, IfLost, Leg, Limit, Reason, Scope, Window};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
