@@ -245,6 +245,22 @@ pub(crate) const LITELLM: &[&str] = &[
     "weights",
 ];
 
+/// Those of them that turn something on, and ask for nothing where they are false.
+pub(crate) const SWITCHES: &[&str] = &[
+    "background_health_checks",
+    "cache",
+    "enable_jwt_auth",
+    "enable_tag_filtering",
+    "enforce_user_param",
+    "json_logs",
+    "modify_params",
+    "set_verbose",
+    "store_model_in_db",
+    "telemetry",
+    "turn_off_message_logging",
+    "use_azure_ad",
+];
+
 /// Where keys belong that are often looked for elsewhere; what holds for all deployments comes last.
 const HOMES: &[(&[&str], &[&str])] = &[
     (

@@ -259,19 +259,21 @@ fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
         let message = format!("`{key}` ends in `{operation}`, which is added to it");
         return Err(ConfigError::at(place, message).help("leave that out"));
     }
-    let sound = url.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some()
-            && uri.query().is_none()
-    });
-    if sound {
-        return Ok(());
-    }
     // The value is not shown: somebody may have put a key there.
-    Err(ConfigError::at(
-        place,
-        format!("`{key}` must be a URL such as https://host/v1, without a query"),
-    ))
+    let wrong = |what: &str| Err(ConfigError::at(place, format!("`{key}` must {what}")));
+    match url.parse::<http::Uri>() {
+        Ok(uri) if uri.authority().is_some_and(|at| at.as_str().contains('@')) => {
+            wrong("not hold a user or a password")
+        }
+        Ok(uri)
+            if matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some()
+                && uri.query().is_none() =>
+        {
+            Ok(())
+        }
+        _ => wrong("be a URL such as https://host/v1, without a query"),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::document::{Key, Node, Value};
+use crate::document::{self, Key, Node, Value};
 use crate::error::{ConfigError, Place, nearest};
 use crate::source::Environment;
 
@@ -132,8 +132,26 @@ impl<'a> Section<'a> {
             .transpose()
     }
 
+    /// The node under `key`; in the place of a reference, what it refers to, which may be a number or a flag.
+    fn plain(&mut self, key: &'static str) -> Result<Option<Node>, ConfigError> {
+        let environment = self.environment;
+        let Some(mut node) = self.take(key) else {
+            return Ok(None);
+        };
+        if let Value::Text(written) = &node.value {
+            let (text, _) = text(node.clone(), key, environment)?;
+            // What is written as text is text, whatever it looks like.
+            if text != *written
+                && let Ok(found) = document::parse(&text)
+            {
+                node.value = found.value;
+            }
+        }
+        Ok(Some(node))
+    }
+
     pub(crate) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
-        self.take(key)
+        self.plain(key)?
             .map(|node| match node.value {
                 Value::Bool(flag) => Ok(flag),
                 other => Err(ConfigError::at(
@@ -145,7 +163,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn count(&mut self, key: &'static str) -> Result<Option<u32>, ConfigError> {
-        self.take(key)
+        self.plain(key)?
             .map(|node| match node.value {
                 Value::Integer(number) if u32::try_from(number).is_ok() => Ok(number as u32),
                 _ => Err(ConfigError::at(
@@ -177,7 +195,7 @@ impl<'a> Section<'a> {
 
     /// A duration in seconds, whole or fractional.
     pub(crate) fn seconds(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
-        self.take(key)
+        self.plain(key)?
             .map(|node| {
                 let seconds = match node.value {
                     Value::Integer(number) => number as f64,
@@ -362,9 +380,13 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    /// Refuses keys that nobody took.
+    /// Refuses keys that nobody took, but for those that ask for nothing.
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        match self.entries.first() {
+        let is_off = |(key, node): &&(Key, Node)| {
+            crate::keys::SWITCHES.contains(&key.name.as_str())
+                && matches!(node.value, Value::Bool(false))
+        };
+        match self.entries.iter().find(|entry| !is_off(entry)) {
             None => Ok(()),
             Some((key, _)) if crate::keys::LITELLM.contains(&key.name.as_str()) => {
                 let message = format!("`{}` is a LiteLLM key that is not supported yet", key.name);

@@ -146,6 +146,7 @@ fn deployment(
         if let Some((_, place)) = id.as_ref().filter(|(id, _)| id.is_empty()) {
             return Err(ConfigError::at(*place, "`id` is empty"));
         }
+        info.choice("mode", &[("chat", ())])?;
         said.info(info)?;
         allowed_fails = info.count("allowed_fails")?;
         cooldown_time = info.seconds("cooldown_time")?;
@@ -225,6 +226,8 @@ fn router_settings(mut section: Section<'_>, router: &mut Router) -> Result<(), 
     set(&mut router.patience, section.seconds("patience")?);
     set(&mut router.allowed_fails, section.count("allowed_fails")?);
     set(&mut router.cooldown_time, section.seconds("cooldown_time")?);
+    // Windows and abilities always are.
+    section.flag("enable_pre_call_checks")?;
     if section.flag("disable_cooldowns")? == Some(true) {
         router.cooldown_time = Duration::ZERO;
     }

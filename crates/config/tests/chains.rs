@@ -201,17 +201,50 @@ model_list:
       model: gpt-4o
       api_key: os.environ/OPENAI_API_KEY
       timeout: 10
+    model_info: {mode: chat}
 litellm_settings:
   num_retries: 3
   request_timeout: 10
   drop_params: true
+  set_verbose: False
+  cache: false
   fallbacks: []
 general_settings:
   master_key: sk-1234
 router_settings:
   routing_strategy: least-busy
+  enable_pre_call_checks: true
 ";
     assert_eq!(config(text).chains().len(), 1);
+    let on = text.replace("cache: false", "cache: true");
+    let error = Config::parse("b.yaml", &on, &environment()).expect_err("it is on");
+    assert!(
+        error.to_string().contains("`cache` is a LiteLLM key"),
+        "{error}"
+    );
+}
+
+#[test]
+fn numbers_and_flags_may_come_from_the_environment() {
+    let text = "
+model_list:
+  - model_name: smart
+    litellm_params: {model: openai/gpt-4o, api_key: sk-1, timeout: os.environ/TIMEOUT, collect_streams: os.environ/ON}
+router_settings: {num_retries: os.environ/RETRIES, deadline: os.environ/DEADLINE}
+";
+    let variables = [
+        ("TIMEOUT", "7.5"),
+        ("ON", "true"),
+        ("RETRIES", "1"),
+        ("DEADLINE", "40"),
+    ];
+    let environment = Environment::given(variables);
+    let config = Config::parse("b.yaml", text, &environment).expect("sound");
+    let chain = &config.chains()[0];
+    let step = &chain.steps[0];
+    assert_eq!((step.timeout.as_secs_f64(), step.collects), (7.5, true));
+    assert_eq!(chain.deadline.as_secs(), 40);
+    assert_eq!(chain.worst_case.as_secs_f64(), 16.0, "with one repeat");
 }
 
 #[test]

@@ -187,6 +187,22 @@ fn in_the_model_list() {
             "b.yaml:3:54: `api_base` must be a URL such as https://host/v1, without a query",
         ),
         (
+            entry("litellm_params: {model: openai/gpt-4o, api_base: 'https://me:sk-1@host/v1'}"),
+            "b.yaml:3:54: `api_base` must not hold a user or a password",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o, timeout: os.environ/OPENAI_API_KEY}"),
+            "b.yaml:3:53: `timeout` must be a number of seconds, 0 or more",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o, timeout: '30'}"),
+            "b.yaml:3:53: `timeout` must be a number of seconds, 0 or more",
+        ),
+        (
+            entry("litellm_params: {model: openai/gpt-4o}\n    model_info: {mode: embedding}"),
+            "b.yaml:4:24: `embedding` is not a value of `mode`, which takes chat",
+        ),
+        (
             entry("litellm_params: {model: openai/gpt-4o, api_key: 12345}"),
             "b.yaml:3:53: `api_key` must be text, but is a number; put it in quotes",
         ),
