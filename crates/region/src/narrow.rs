@@ -8,7 +8,7 @@ use crate::error::Unreadable;
 use crate::{Labels, Policies, Regions, Require, Residency, Rule};
 
 /// Narrows where a request is processed: names of [`Regions`], any of which will do, or of rules, all of which hold;
-/// with commas between them. Sent twice, it has to say the same.
+/// with commas between them. A name of both means both. Sent twice, it has to say the same.
 pub const RESIDENCY: HeaderName = HeaderName::from_static("x-backstop-residency");
 
 /// Claims classes of data, with commas between them.
@@ -50,15 +50,15 @@ pub(crate) fn residency(
         let mut regions = Regions::none();
         for name in split(value, &RESIDENCY) {
             let name = name?;
-            if let Ok(rule) = policies.find(name) {
-                rules.push(rule);
-                continue;
+            let rule = policies.find(name).ok();
+            match name.parse::<Regions>() {
+                // Whoever says `eu` may mean the place, whatever a rule of that name asks for: both hold.
+                Ok(region) => regions = regions.or(&region),
+                Err(_) if rule.is_some() => {}
+                // Names of rules are the operator's: the error does not tell them.
+                Err(error) => return Err(Unreadable::new(RESIDENCY.as_str(), error)),
             }
-            // Names of rules are the operator's: the error does not tell them.
-            let region = name
-                .parse()
-                .map_err(|error| Unreadable::new(RESIDENCY.as_str(), error))?;
-            regions = regions.or(&region);
+            rules.extend(rule);
         }
         if !regions.is_empty() {
             let name = format!("{RESIDENCY}: {regions}");

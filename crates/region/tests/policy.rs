@@ -366,6 +366,20 @@ fn a_caller_can_narrow_by_header_or_extension() {
 }
 
 #[test]
+fn a_rule_that_is_called_like_a_region_does_not_stand_in_its_way() {
+    let policies = Policies::new([Rule::new("eu")
+        .matching(Match::by_name())
+        .require(Require::new().deny(["deepseek"]))])
+    .expect("valid");
+    let held = below(policies, request(&[(header::RESIDENCY, "eu")]))
+        .expect("decided")
+        .expect("a rule holds");
+    assert_eq!(held.names(), "eu, x-backstop-residency: eu");
+    let in_us = place(&["us"], &["us"], &[]);
+    assert!(held.check(&Deployment::new("us"), &in_us).is_err());
+}
+
+#[test]
 fn a_caller_cannot_widen() {
     for wide in ["us", "global", "eu, us"] {
         let mut request = request(&[(header::RESIDENCY, wide)]);
