@@ -75,8 +75,8 @@ impl Anthropic {
             .is_some_and(|model| rules(model).prefill)
     }
 
-    /// Where the request may be processed: `us`, or `global`. Without it the workspace decides. Models before Claude 4.6
-    /// refuse it.
+    /// Where the request may be processed: `us`, or `global`. Without it the workspace decides. Models before Claude
+    /// 4.6 refuse it.
     #[must_use]
     pub fn inference_geo(mut self, geo: impl Into<Box<str>>) -> Self {
         self.inference_geo = Some(geo.into());

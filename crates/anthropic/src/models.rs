@@ -229,8 +229,8 @@ mod tests {
         }
     }
 
-    /// The models of which a public price list (LiteLLM 1.109's) says whether they take prefill, on Anthropic's own host
-    /// and on Vertex.
+    /// The models of which a public price list (LiteLLM 1.109's) says whether they take prefill, on Anthropic's own
+    /// host and on Vertex.
     #[test]
     fn claude_takes_prefill_up_to_4_5() {
         for model in [

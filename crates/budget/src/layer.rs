@@ -101,8 +101,8 @@ impl<P> BudgetLayer<P> {
         self.with(|options| options.unpriced = unpriced)
     }
 
-    /// Says that the provider goes on, and bills for the whole answer, when it is cut off: then such an answer is charged
-    /// as one that nobody knows anything of. By default it is charged for what was seen of it.
+    /// Says that the provider goes on, and bills for the whole answer, when it is cut off: then such an answer is
+    /// charged as one that nobody knows anything of. By default it is charged for what was seen of it.
     #[must_use]
     pub fn bills_when_cut(self) -> Self {
         self.with(|options| options.bills_when_cut = true)
@@ -115,8 +115,8 @@ impl<P> BudgetLayer<P> {
         self.with(|options| options.min_output = tokens)
     }
 
-    /// Sets how many tokens, of each choice, an answer may have under a hard limit, if neither the request nor the model
-    /// bounds it. The default is 4096.
+    /// Sets how many tokens, of each choice, an answer may have under a hard limit, if neither the request nor the
+    /// model bounds it. The default is 4096.
     #[must_use]
     pub fn output_cap(self, tokens: u64) -> Self {
         self.with(|options| options.output_cap = tokens)

@@ -49,7 +49,8 @@ impl Lease {
         self.granted
     }
 
-    /// The soft and shadow legs that had no room for it, by their places in [`Reservation::legs`](crate::Reservation::legs).
+    /// The soft and shadow legs that had no room for it, by their places in
+    /// [`Reservation::legs`](crate::Reservation::legs).
     #[must_use]
     pub fn exceeded(&self) -> &[usize] {
         &self.exceeded

@@ -63,7 +63,8 @@ pub type Balances = LedgerFuture<Result<Vec<Balance>, Unavailable>>;
 /// What a ledger keeps for a [`Lease`]: the right, and the means, to settle one reservation.
 ///
 /// Whatever settling needs (a slot in a writer's queue) was taken when the reservation was made, so that
-/// [`settle`](Self::settle) need not wait and cannot fail. Dropped unsettled it does nothing: a [`Lease`] always settles.
+/// [`settle`](Self::settle) need not wait and cannot fail. Dropped unsettled it does nothing: a [`Lease`] always
+/// settles.
 pub trait Hold: Any + fmt::Debug + Send + Sync {
     /// Whose it is.
     fn id(&self) -> ReservationId;

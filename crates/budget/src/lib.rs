@@ -54,9 +54,9 @@
 //!
 //! # What holds for whom
 //!
-//! A [`Budget`] is a [`Scope`], a [`Limit`] and a [`Window`]: so many dollars, tokens or requests, for one key or each of
-//! them, a day, a month, the last 24 hours. Model, deployment and provider are known from the call; for the rest the
-//! request says in its [`Spender`] who spends. All that hold must have room. A [`Mode::Soft`] limit only tells.
+//! A [`Budget`] is a [`Scope`], a [`Limit`] and a [`Window`]: so many dollars, tokens or requests, for one key or each
+//! of them, a day, a month, the last 24 hours. Model, deployment and provider are known from the call; for the rest
+//! the request says in its [`Spender`] who spends. All that hold must have room. A [`Mode::Soft`] limit only tells.
 //!
 //! # What is reserved
 //!
@@ -74,8 +74,8 @@
 //! | refused by us, never sent, `4xx`, `429`, `5xx` | nothing |
 //! | sent, and nobody knows (timeout, reset, cancelled) | as [`Unknown`] says: all that was held |
 //!
-//! Whoever turns a whole answer down, such as one that a filter stopped, does not read it: what it took may stand in the
-//! response's extensions as a [`Usage`](backstop_core::Usage), as the layer `Prime` puts it there.
+//! Whoever turns a whole answer down, such as one that a filter stopped, does not read it: what it took may stand in
+//! the response's extensions as a [`Usage`](backstop_core::Usage), as the layer `Prime` puts it there.
 //!
 //! It is booked in the window that the call was admitted in, and noted in the request's
 //! [`Trail`](backstop_core::Trail), to the nano-dollar.
@@ -93,8 +93,8 @@
 //!
 //! # Readiness
 //!
-//! The inner service's. A ledger that has to ask somebody is asked in the response future, and the service that was ready
-//! waits there; a clone takes its place.
+//! The inner service's. A ledger that has to ask somebody is asked in the response future, and the service that was
+//! ready waits there; a clone takes its place.
 //!
 //! # Errors
 //!
@@ -107,8 +107,8 @@
 //!
 //! # Cost
 //!
-//! A request that no budget holds for takes no step and allocates nothing. With [`MemoryLedger`] a reservation allocates
-//! its legs and itself.
+//! A request that no budget holds for takes no step and allocates nothing. With [`MemoryLedger`] a reservation
+//! allocates its legs and itself.
 
 mod admission;
 mod amounts;

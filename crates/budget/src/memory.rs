@@ -80,8 +80,8 @@ impl MemoryLedger {
         Self::build(None)
     }
 
-    /// The same, with somebody who is told each entry, in an order in which they can have happened: for each account, the
-    /// order in which they did.
+    /// The same, with somebody who is told each entry, in an order in which they can have happened: for each account,
+    /// the order in which they did.
     ///
     /// It is told while the accounts are locked: it must not ask the ledger.
     #[must_use]

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 /// Who a request is charged to; travels in its extensions.
 ///
-/// Whoever knows the caller puts it there: authentication, or an axum user with `AddExtensionLayer`. A budget for keys,
-/// users, teams, organisations or tags holds for the requests that name one; for a request that names none, it does not.
+/// Whoever knows the caller puts it there: authentication, or an axum user with `AddExtensionLayer`. A budget for
+/// keys, users, teams, organisations or tags holds for the requests that name one; for a request that names none, it
+/// does not.
 ///
 /// ```
 /// use backstop_budget::Spender;

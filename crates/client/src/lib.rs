@@ -96,8 +96,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets how much of one HTTP/1 connection is buffered, in bytes: 32 KiB if it is not said, 16 KiB at least. The head
-    /// of an answer has to fit into half of it.
+    /// Sets how much of one HTTP/1 connection is buffered, in bytes: 32 KiB if it is not said, 16 KiB at least. The
+    /// head of an answer has to fit into half of it.
     pub const fn connection_buffer(mut self, bytes: usize) -> Self {
         self.connection_buffer = bytes;
         self

@@ -26,8 +26,9 @@ const ROOM: usize = 1024;
 pin_project! {
     /// JSON, or server-sent events.
     ///
-    /// Events that are ready together are one frame, so that they leave in one write. A stream ends with `data: [DONE]`. If it breaks, it ends with an error in OpenAI's format before that, and
-    /// without a finish reason: it never looks complete when it is not.
+    /// Events that are ready together are one frame, so that they leave in one write. A stream ends with
+    /// `data: [DONE]`. If it breaks, it ends with an error in OpenAI's format before that, and without a finish
+    /// reason: it never looks complete when it is not.
     #[project = EdgeBodyProj]
     pub struct EdgeBody<R> {
         #[pin]

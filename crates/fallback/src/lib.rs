@@ -54,9 +54,10 @@
 //! - At the end of the chain: a failed *response* of the last target, untouched, and likewise the last target's
 //!   error if it was a content filter's, where targets that this request may not go to (region, budget, window,
 //!   capability) do not count. Both are the provider's own verdict on the request.
-//! - Otherwise [`Exhausted`](backstop_core::Exhausted), with every error in order and one verdict: the deadline;
-//!   else overload, if any target was asked or is resting (but the context window, if that is all they
-//!   complained about, and the ledger, if that is what all of them wait for); else budget, window, capability; and region only if every target was refused for it.
+//! - Otherwise [`Exhausted`](backstop_core::Exhausted), with every error in order and one verdict: the deadline; else
+//!   overload, if any target was asked or is resting (but the context window, if that is all they complained about,
+//!   and the ledger, if that is what all of them wait for); else budget, window, capability; and region only if every
+//!   target was refused for it.
 //!
 //! # The last resort
 //!

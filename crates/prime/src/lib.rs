@@ -38,10 +38,11 @@
 //! - trailers, or the end of the body: an empty answer is an answer;
 //! - more than [`limit`](PrimeLayer::limit) bytes held, 64 KiB by default.
 //!
-//! Role deltas, pings and lifecycle events do not end it. An error of the body before that is the error of the call.
-//! A verdict that a held frame carries ([`Frame::failure`], such as a refusal) is put into the response's extensions,
-//! where [`Failures`] finds it: the response stays `Ok`, so that the provider's own words can be handed on. If the whole
-//! answer is held and says what it took, so is its [`Usage`]: whoever leaves such an answer behind does not read it.
+//! Role deltas, pings and lifecycle events do not end it. An error of the body before that is the error of the call. A
+//! verdict that a held frame carries ([`Frame::failure`], such as a refusal) is put into the response's extensions,
+//! where [`Failures`] finds it: the response stays `Ok`, so that the provider's own words can be handed on. If the
+//! whole answer is held and says what it took, so is its [`Usage`]: whoever leaves such an answer behind does not read
+//! it.
 //!
 //! # Where it belongs
 //!

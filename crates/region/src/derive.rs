@@ -253,9 +253,9 @@ impl Derivation {
 
     /// OpenAI at this host.
     ///
-    /// The regional hosts `us.` and `eu.` process and store in their region, `eu.` being the EEA and Switzerland; `ae.`,
-    /// `au.`, `in.` and `jp.` promise storage alone. Nothing is known of another host: what `api.openai.com` does
-    /// depends on the project.
+    /// The regional hosts `us.` and `eu.` process and store in their region, `eu.` being the EEA and Switzerland;
+    /// `ae.`, `au.`, `in.` and `jp.` promise storage alone. Nothing is known of another host: what `api.openai.com`
+    /// does depends on the project.
     pub fn openai(host: &str) -> Self {
         let host = host.to_ascii_lowercase();
         let regional = |names: &[&str]| Regions::of(names).ok();

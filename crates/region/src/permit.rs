@@ -8,8 +8,8 @@ use crate::guard::Guard;
 
 /// The right to send one request to one deployment under the rules that were decided for it.
 ///
-/// [`RegionLayer`](crate::RegionLayer) puts it into the request's extensions and [`Sealed`](crate::Sealed) takes it out.
-/// Nobody else can make one:
+/// [`RegionLayer`](crate::RegionLayer) puts it into the request's extensions and [`Sealed`](crate::Sealed) takes it
+/// out. Nobody else can make one:
 ///
 /// ```compile_fail,E0624
 /// let forge = backstop_region::Permit::new;

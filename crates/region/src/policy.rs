@@ -10,9 +10,9 @@ use crate::{Labels, Place, Residency, Rule};
 
 /// An ordered list of rules, and who gets which.
 ///
-/// Every rule that applies holds; see [`Match`](crate::Match) for when one does. A rule can also be named: for a model,
-/// for a key or by [`Labels::rule`]. Requests of which nothing is known that any rule matches on (the model apart, which
-/// is always known) get the [`unlabelled`](Self::unlabelled) rule, or pass.
+/// Every rule that applies holds; see [`Match`](crate::Match) for when one does. A rule can also be named: for a
+/// model, for a key or by [`Labels::rule`]. Requests of which nothing is known that any rule matches on (the model
+/// apart, which is always known) get the [`unlabelled`](Self::unlabelled) rule, or pass.
 ///
 /// ```
 /// use backstop_region::{Labels, Match, Policies, Regions, Require, Rule};

@@ -115,10 +115,10 @@
 //! # Cost, and cancel safety
 //!
 //! A stream keeps a clone of the service and of the request, and the text that was delivered, up to 1 MiB, and up to
-//! what the [`Room`] of all streams leaves it: what is longer is not continued. Beyond that it keeps no more than the calls that are held back, and a part's text until
-//! it is joined. It boxes only what follows a break.
-//! Nothing is spawned: dropping the body drops whichever part is under way. A part that has broken is dropped before
-//! the next one is asked for.
+//! what the [`Room`] of all streams leaves it: what is longer is not continued. Beyond that it keeps no more than the
+//! calls that are held back, and a part's text until it is joined. It boxes only what follows a break. Nothing is
+//! spawned: dropping the body drops whichever part is under way. A part that has broken is dropped before the next one
+//! is asked for.
 
 pub mod body;
 mod calls;

@@ -18,10 +18,10 @@ const CAPACITY: u32 = 100;
 /// service with little traffic may retry at all, and it holds at most 100: a burst of a hundred retries, after which
 /// one retry for five calls is granted. When it is empty, failures are passed on as they are.
 ///
-/// The idea, 20 % and the burst of 100 are those of Finagle's `RetryBudget` and of [`TpsBudget`], which Tower took from
-/// there; AWS's SDKs start with 100 retries too (500 tokens, 5 for each). It is not `TpsBudget` itself, because that reads its balance and
-/// subtracts from it in two steps: two threads can both take the last token. Here all state is one word that one
-/// compare-and-swap changes, and no more is ever granted than was there.
+/// The idea, 20 % and the burst of 100 are those of Finagle's `RetryBudget` and of [`TpsBudget`], which Tower took
+/// from there; AWS's SDKs start with 100 retries too (500 tokens, 5 for each). It is not `TpsBudget` itself, because
+/// that reads its balance and subtracts from it in two steps: two threads can both take the last token. Here all state
+/// is one word that one compare-and-swap changes, and no more is ever granted than was there.
 ///
 /// One budget belongs to one service. The clones of a [`RetryPolicy`](crate::RetryPolicy) share theirs.
 ///

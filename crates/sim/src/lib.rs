@@ -15,13 +15,13 @@
 //!
 //! Every model answers with the same known text ([`text`]), one token a chunk. A conversation that already has the
 //! beginning of that text, as its last assistant turn or as the one before the last user turn, gets exactly the rest;
-//! if the user turn quotes the end of what is there, the quotation comes first. Ids count up, `created` stands still, usage
-//! is computed: two runs with the same requests in the same order give the same bytes.
+//! if the user turn quotes the end of what is there, the quotation comes first. Ids count up, `created` stands still,
+//! usage is computed: two runs with the same requests in the same order give the same bytes.
 //!
 //! # Faults
 //!
-//! A model name carries its faults behind a `+`: `gpt-4o+429=2`, `claude-sonnet-4-6+slow=20+cut=5`. Each provider shows a fault in its
-//! own words, status and headers.
+//! A model name carries its faults behind a `+`: `gpt-4o+429=2`, `claude-sonnet-4-6+slow=20+cut=5`. Each provider
+//! shows a fault in its own words, status and headers.
 //!
 //! | fault | shows |
 //! |---|---|
@@ -45,16 +45,17 @@
 //!
 //! A chunk is one token of the text, the beginning of a call, or a piece of its arguments.
 //!
-//! An answer that is not streamed is one body: what would come after n chunks comes in its middle, and its delays add up.
+//! An answer that is not streamed is one body: what would come after n chunks comes in its middle, and its delays add
+//! up.
 //!
-//! An [`Outage`] shows the same faults for a whole provider from [`Faults::begin`] to [`Faults::end`]. Over HTTP that is
-//! `POST /_sim/faults` with `{"provider": "openai", "fault": "500"}` (optional: `model`, `times`), ended by `"fault": null`, `""` or `"none"`;
-//! `DELETE /_sim/faults` ends all.
+//! An [`Outage`] shows the same faults for a whole provider from [`Faults::begin`] to [`Faults::end`]. Over HTTP that
+//! is `POST /_sim/faults` with `{"provider": "openai", "fault": "500"}` (optional: `model`, `times`), ended by
+//! `"fault": null`, `""` or `"none"`; `DELETE /_sim/faults` ends all.
 //!
 //! # The journal
 //!
-//! [`Journal`] has what arrived, and how each exchange ended; [`Journal::wait_for`] waits for either without polling. Over HTTP it is
-//! `GET /_sim/requests`, emptied by `DELETE`. `GET /_sim/text?model` returns [`text`].
+//! [`Journal`] has what arrived, and how each exchange ended; [`Journal::wait_for`] waits for either without polling.
+//! Over HTTP it is `GET /_sim/requests`, emptied by `DELETE`. `GET /_sim/text?model` returns [`text`].
 
 mod admin;
 mod answer;

@@ -9,8 +9,8 @@ use crate::future::DeadlineFuture;
 
 /// Bounds a whole request up to its response: every attempt, every pause, every deployment.
 ///
-/// It puts a [`Deadline`] into the request's extensions, where retry, fallback and [`TimeoutLayer`] find it. One that is
-/// there already and earlier wins: a caller may ask for less time, not for more. When it passes, what is inside is
+/// It puts a [`Deadline`] into the request's extensions, where retry, fallback and [`TimeoutLayer`] find it. One that
+/// is there already and earlier wins: a caller may ask for less time, not for more. When it passes, what is inside is
 /// dropped and the error is [`DeadlineExceeded`]; a [`Trail`] in the extensions is told, so that the record says that
 /// it was the deadline and not the caller who ended the attempt. The body of a response is not bounded.
 ///
