@@ -156,7 +156,7 @@ pub use backstop_fit::FitLayer;
 #[cfg(feature = "prime")]
 pub use backstop_prime::PrimeLayer;
 #[cfg(feature = "region")]
-pub use backstop_region::{RegionLayer, Residency, ResidencyPolicyLayer};
+pub use backstop_region::{RegionLayer, RegionSeal, Residency, ResidencyPolicyLayer};
 #[cfg(feature = "resume")]
 pub use backstop_resume::ResumeLayer;
 #[cfg(feature = "retry")]
