@@ -73,6 +73,11 @@ fn budget(
     let limit = limit(entry)?;
 
     let mut budget = Budget::new(scope, limit, window).with_mode(mode);
+    for (key, said) in [("id", &id), ("name", &name)] {
+        if let Some((_, place)) = said.as_ref().filter(|(text, _)| text.is_empty()) {
+            return Err(ConfigError::at(*place, format!("`{key}` is empty")));
+        }
+    }
     if let Some((id, place)) = id {
         members.check(scope, &id, place)?;
         budget = budget.of(id);

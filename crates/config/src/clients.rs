@@ -63,15 +63,18 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Reads `keys`.
-pub(crate) fn read(top: &mut Section<'_>) -> Result<Vec<ClientKey>, ConfigError> {
+/// Reads `keys`, beside which there is the operator's.
+pub(crate) fn read(
+    top: &mut Section<'_>,
+    master: Option<&SecretString>,
+) -> Result<Vec<ClientKey>, ConfigError> {
     let environment = top.environment();
     let Some((list, _)) = top.list("keys")? else {
         return Ok(Vec::new());
     };
     let mut keys = Vec::with_capacity(list.len());
     for node in list {
-        let key = key(node, environment, &keys)?;
+        let key = key(node, environment, master, &keys)?;
         keys.push(key);
     }
     Ok(keys)
@@ -80,6 +83,7 @@ pub(crate) fn read(top: &mut Section<'_>) -> Result<Vec<ClientKey>, ConfigError>
 fn key(
     node: Node,
     environment: &Environment,
+    master: Option<&SecretString>,
     earlier: &[ClientKey],
 ) -> Result<ClientKey, ConfigError> {
     let mut entry = Section::of(node, "keys", environment)?;
@@ -128,8 +132,13 @@ fn key(
     // Before what is missing: perhaps it is misspelt.
     entry.finish()?;
     let key = key.ok_or_else(|| ConfigError::at(place, format!("the key `{id}` has no `key`")))?;
-    let same = |earlier: &&ClientKey| earlier.key.expose_secret() == key.expose_secret();
-    if let Some(twin) = earlier.iter().find(same) {
+    let is_key = |other: &SecretString| other.expose_secret() == key.expose_secret();
+    if master.is_some_and(is_key) {
+        let message = format!("the key `{id}` is the same as `general_settings.master_key`");
+        let help = "whoever shows it would be the operator, whom no rule for this key concerns";
+        return Err(ConfigError::at(place, message).help(help));
+    }
+    if let Some(twin) = earlier.iter().find(|earlier| is_key(&earlier.key)) {
         let message = format!("the keys `{}` and `{id}` are the same", twin.id);
         return Err(ConfigError::at(place, message).help("nobody could tell whose budget it is"));
     }

@@ -31,7 +31,7 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         .section("general_settings")?
         .map_or_else(|| Ok(General::default()), general_settings)?;
     let audit = audit(&mut top)?;
-    let keys = clients::read(&mut top)?;
+    let keys = clients::read(&mut top, general.master_key.as_ref())?;
     let budget_list = budgets::take(&mut top)?;
     let unpriced = budgets::unpriced(&mut top)?;
     let store = store::read(&mut top)?;

@@ -112,6 +112,12 @@ pub(crate) fn read(top: &mut Section<'_>) -> Result<Store, ConfigError> {
             }
             Store::Sqlite(path.into())
         }
+        (None, Some(urls)) if urls.is_empty() => {
+            return Err(ConfigError::at(
+                place,
+                "`redis` is empty: it names a server",
+            ));
+        }
         (None, Some(urls)) => Store::Redis(RedisStore {
             urls: urls
                 .into_iter()

@@ -92,6 +92,14 @@ fn in_limits() {
             "b.yaml:10:52: `limit_requests` must be a whole number of 0 or more",
         ),
         (
+            "scope: user, id: '', window: total, limit_requests: 1",
+            "b.yaml:10:23: `id` is empty",
+        ),
+        (
+            "scope: user, name: '', window: total, limit_requests: 1",
+            "b.yaml:10:25: `name` is empty",
+        ),
+        (
             "scope: global, window: total, limit_request: 1",
             "b.yaml:10:36: unknown key `limit_request` in `budgets`; did you mean `limit_requests`?",
         ),
@@ -292,6 +300,10 @@ fn in_the_store() {
         (
             "store: {sqlite: ''}\n",
             "b.yaml:9:17: `sqlite` is empty: it names a file".to_owned(),
+        ),
+        (
+            "store: {redis: []}\n",
+            "b.yaml:9:8: `redis` is empty: it names a server".to_owned(),
         ),
         (
             "store: {sqllite: a.db}\n",

@@ -236,6 +236,11 @@ fn in_keys() {
             "b.yaml:6:30: the keys `web` and `app` are the same; nobody could tell whose budget it is",
         ),
         (
+            "keys: [{id: web, key: sk-1}]\ngeneral_settings: {master_key: sk-1}",
+            "b.yaml:6:8: the key `web` is the same as `general_settings.master_key`; whoever shows it would be the \
+             operator, whom no rule for this key concerns",
+        ),
+        (
             "keys: [{id: web, key: os.environ/WEB_KYE}]",
             "b.yaml:6:23: the environment variable `WEB_KYE` is not set; export it, or name another",
         ),
