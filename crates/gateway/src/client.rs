@@ -1,5 +1,6 @@
 //! Who asks, and what that allows.
 
+use std::str::Utf8Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -8,7 +9,7 @@ use backstop_chat::Chat;
 use backstop_config::ClientKey;
 use backstop_core::{BoxError, Failure, FailureKind, Reach};
 use futures_util::future::{Either, Ready, ready};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use tower::{Layer, Service};
 
 /// How records and budgets call whoever shows the master key.
@@ -144,17 +145,25 @@ fn user(request: &Request<Chat>) -> Result<Option<String>, Failure> {
             .with_reach(Reach::Refused)
             .with_detail(what)
     };
-    let user = match request.body().member("user") {
+    let said: Option<String> = match request.body().member("user") {
         Some(json) => serde_json::from_str(json).map_err(|_| wrong("`user` must be text"))?,
-        None => named(request.headers()).map(str::to_owned),
+        None => None,
     };
-    let user: Option<String> = user;
+    // Nobody's name is empty: whoever says nothing does not get around what a proxy says of them.
+    let user = match said.filter(|user| !user.is_empty()) {
+        Some(user) => Some(user),
+        None => named(request.headers())
+            .map_err(|_| wrong("`x-backstop-user` must be text in UTF-8"))?
+            .map(str::to_owned),
+    };
     if user.as_ref().is_some_and(|user| user.len() > LONGEST_USER) {
         return Err(wrong("`user` is longer than 256 bytes"));
     }
-    Ok(user.filter(|user| !user.is_empty()))
+    Ok(user)
 }
 
-fn named(headers: &HeaderMap) -> Option<&str> {
-    headers.get(USER)?.to_str().ok()
+fn named(headers: &HeaderMap) -> Result<Option<&str>, Utf8Error> {
+    let named = headers.get(USER).map(HeaderValue::as_bytes);
+    let named = named.map(str::from_utf8).transpose()?;
+    Ok(named.filter(|user| !user.is_empty()))
 }

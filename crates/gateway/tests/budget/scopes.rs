@@ -103,11 +103,16 @@ async fn a_user_is_who_the_request_says_or_else_its_header() {
         ),
         says_user("sk-web", &Value::Null),
         with(says_user("sk-web", &Value::Null), "x-backstop-user", "bob"),
+        with(says_user("sk-web", &json!("")), "x-backstop-user", "bob"),
+        for_user("sk-web", "Jürgen"),
+        for_user("sk-web", "Jürgen"),
         says_user("sk-web", &json!(7)),
         says_user("sk-web", &json!("x".repeat(257))),
         by("sk-web"),
     ];
-    let expected = [200, 402, 200, 402, 200, 402, 200, 200, 402, 400, 400, 200];
+    let expected = [
+        200, 402, 200, 402, 200, 402, 200, 200, 402, 402, 200, 402, 400, 400, 200,
+    ];
     assert_eq!(statuses("scope: user", requests).await, expected);
 }
 
