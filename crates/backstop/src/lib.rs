@@ -74,6 +74,17 @@ assert_eq!(answer.into_body().text().await?, "Hello");
 ```
 "##
 )]
+//! # Features
+//!
+//! None is on by default, and each brings its own crates only:
+//!
+//! - the layers `audit`, `budget`, `collect`, `cooldown`, `edge`, `fallback`, `fit`, `prime`, `region`, `resume`,
+//!   `retry` and `timeout`;
+//! - the providers `openai`, `anthropic` and `bedrock`, and `client`, the HTTP client under the first two;
+//! - `catalog`, what is known of models;
+//! - `full`, all of them.
+//!
+//! Ledgers that outlive a process are in the crate `backstop-store`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use backstop_chat::{Body, Chat, Chunk, Dialect, InvalidChat, Provider, ProviderError};
