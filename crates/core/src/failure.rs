@@ -296,6 +296,8 @@ impl fmt::Display for Failure {
             write!(f, ": {detail}")?;
         }
         if let Some(after) = self.retry_after {
+            // Nobody reads what is below a millisecond.
+            let after = Duration::from_millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
             write!(f, ", back in {after:?}")?;
         }
         Ok(())
@@ -350,7 +352,7 @@ mod tests {
     fn says_what_happened() {
         let failure = Failure::new(FailureKind::RateLimit)
             .with_status(StatusCode::TOO_MANY_REQUESTS)
-            .with_retry_after(Duration::from_millis(1500));
+            .with_retry_after(Duration::from_nanos(1_500_712_425));
         assert_eq!(
             failure.to_string(),
             "rate limited (status 429), back in 1.5s"
