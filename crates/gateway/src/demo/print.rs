@@ -43,7 +43,7 @@ impl Printer {
         );
         say!("  providers  {sim}  (simulated: OpenAI, Anthropic, Bedrock)");
         say!("  gateway    {gateway}/v1/chat/completions");
-        say!("  audit      {}", audit.display());
+        say!("  audit      {}  (until it ends)", audit.display());
         for chain in config.chains() {
             let steps: Vec<&str> = chain.steps.iter().map(|step| &*step.id).collect();
             say!(
