@@ -87,17 +87,17 @@ pub struct Attempt<S> {
 }
 
 impl<S> Attempt<S> {
-    /// The service within.
+    /// The inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service within, to change.
+    /// The inner service, to change.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service within, alone.
+    /// The inner service alone.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -43,17 +43,17 @@ impl<S> Edge<S> {
         }
     }
 
-    /// The service within.
+    /// The inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service within, to change.
+    /// The inner service, to change.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Gives the service within back.
+    /// The inner service alone.
     pub fn into_inner(self) -> S {
         self.inner
     }

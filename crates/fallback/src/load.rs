@@ -148,17 +148,17 @@ pub struct Counted<S, T = OnBody> {
 }
 
 impl<S, T> Counted<S, T> {
-    /// The service within.
+    /// The inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service within, to change.
+    /// The inner service, to change.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service within, alone.
+    /// The inner service alone.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -28,17 +28,17 @@ impl<S> Resume<S> {
         }
     }
 
-    /// The service within.
+    /// The inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service within, to change.
+    /// The inner service, to change.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Gives the service within back.
+    /// The inner service alone.
     pub fn into_inner(self) -> S {
         self.inner
     }
