@@ -133,6 +133,7 @@ impl Limit {
 /// let dollars = NanoUsd::from_usd_str("30")?;
 /// let web = Budget::new(Scope::Key, Limit::Usd(dollars), Window::month("UTC")?).of("web");
 /// assert_eq!(web.name(), "key=web/usd/month@UTC");
+/// assert_eq!(web.account(), web.name());
 ///
 /// // A hundred requests in 24 hours for each user. So far, it only tells.
 /// let users = Budget::new(Scope::User, Limit::Requests(100), Window::rolling(Duration::from_secs(86_400)))
@@ -142,8 +143,8 @@ impl Limit {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
-    name: Arc<str>,
-    named: bool,
+    name: Option<Arc<str>>,
+    account: Arc<str>,
     scope: Scope,
     id: Option<Arc<str>>,
     limit: Limit,
@@ -158,8 +159,8 @@ impl Budget {
     #[must_use]
     pub fn new(scope: Scope, limit: Limit, window: Window) -> Self {
         let mut budget = Self {
-            name: Arc::from(""),
-            named: false,
+            name: None,
+            account: Arc::from(""),
             scope,
             id: (scope == Scope::Global).then(|| Arc::from("")),
             limit,
@@ -190,35 +191,45 @@ impl Budget {
     /// Sets its name: see [`name`](Self::name).
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self.named = true;
+        self.name = Some(name.into());
+        self.describe();
         self
     }
 
     fn describe(&mut self) {
-        if self.named {
-            return;
-        }
         let Self { scope, window, .. } = self;
         let currency = self.limit.currency();
         let id = self.id.as_deref().filter(|id| !id.is_empty());
-        self.name = match id {
-            Some(id) => format!("{scope}={id}/{currency}/{window}").into(),
-            None => format!("{scope}/{currency}/{window}").into(),
+        let of_whom = match id {
+            Some(id) => format!("{scope}={id}/{currency}/{window}"),
+            None => format!("{scope}/{currency}/{window}"),
+        };
+        self.account = match &self.name {
+            Some(name) => format!("{name}: {of_whom}").into(),
+            None => of_whom.into(),
         };
     }
 
-    /// Under which a ledger keeps its accounts.
-    ///
-    /// Unless it was set it follows from scope, id, currency and window; limit and mode may change, and what was spent
-    /// stays. Two budgets that differ in nothing else need names of their own.
+    /// What it is called. Unless it was set it follows from scope, id, currency and window: two budgets that differ in
+    /// nothing else need names of their own.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_ref().unwrap_or(&self.account)
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+        Arc::clone(self.name.as_ref().unwrap_or(&self.account))
+    }
+
+    /// Under which a ledger keeps its accounts: its name, and if that was set, scope, id, currency and window, so that
+    /// nothing is read as what it is not. Limit and mode may change, and what was spent stays.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    pub(crate) fn shared_account(&self) -> Arc<str> {
+        Arc::clone(&self.account)
     }
 
     /// What the limit is shared by.

@@ -83,10 +83,10 @@ impl Leg {
         self.span
     }
 
-    /// What identifies the account, apart from the window: the budget's name and whose it is.
+    /// What identifies the account, apart from the window: [`Budget::account`] and whose it is.
     #[must_use]
     pub fn account(&self) -> (&str, &str) {
-        (self.budget.name(), &self.id)
+        (self.budget.account(), &self.id)
     }
 }
 

@@ -49,6 +49,12 @@ async fn shows_no_gap_in_a_swap() {
     testing::no_gap_in_a_swap(Arc::new(ledger), "test").await;
 }
 
+#[tokio::test]
+async fn one_name_is_not_one_account() {
+    let (_folder, ledger) = ledger();
+    testing::one_name_is_not_one_account(Arc::new(ledger), "test").await;
+}
+
 const CHILD: &str = "BACKSTOP_STORE_TEST_CHILD";
 const LIMIT: u64 = 1 << 40;
 const HELD: u64 = 10;

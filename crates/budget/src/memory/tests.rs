@@ -38,6 +38,11 @@ async fn shows_no_gap_in_a_swap() {
     testing::no_gap_in_a_swap(Arc::new(MemoryLedger::new()), "test").await;
 }
 
+#[tokio::test]
+async fn one_name_is_not_one_account() {
+    testing::one_name_is_not_one_account(Arc::new(MemoryLedger::new()), "test").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn adds_up_after_turmoil() {
     #[derive(Default)]

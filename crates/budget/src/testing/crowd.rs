@@ -247,3 +247,34 @@ pub async fn no_gap_in_a_swap(ledger: Arc<dyn Ledger>, prefix: &str) {
     let left = balances(&*ledger, &budgets).await;
     assert_eq!((left[0].spent, left[0].reserved), (0, 0));
 }
+
+/// Budgets of one name that count something else, for somebody else or for another time: what was spent in one is not
+/// read as spent in another.
+///
+/// # Panics
+///
+/// If it is.
+pub async fn one_name_is_not_one_account(ledger: Arc<dyn Ledger>, prefix: &str) {
+    let (usd, tokens) = (Limit::Usd(NanoUsd::from_nano(PRICE)), Limit::Tokens(PRICE));
+    let minute = Window::rolling(Duration::from_secs(60));
+    let budgets = [
+        Budget::new(Scope::Global, usd, Window::total()),
+        Budget::new(Scope::Global, tokens, Window::total()),
+        Budget::new(Scope::Global, usd, minute),
+        Budget::new(Scope::User, usd, Window::total()).of("web"),
+        Budget::new(Scope::Key, usd, Window::total()).of("web"),
+    ];
+    for budget in budgets {
+        let id = budget.id().cloned().expect("it is for one");
+        let budget = Arc::new(budget.with_name(format!("{prefix}/ceiling")));
+        let reservation = || {
+            let leg = Leg::new(Arc::clone(&budget), Arc::clone(&id), now());
+            Reservation::new(vec![leg], Amounts::new(PRICE, PRICE, 0))
+        };
+        let lease = ledger.reserve(reservation(), None).await;
+        let lease = lease.expect("nothing of it is spent");
+        lease.commit(Amounts::new(PRICE, PRICE, 0));
+        let denied = ledger.reserve(reservation(), None).await;
+        denied.expect_err("all of it is spent");
+    }
+}

@@ -104,7 +104,7 @@ impl Model {
     pub fn balance(&self, budget: &Arc<Budget>, id: &Arc<str>, now: SystemTime) -> Balance {
         let span = budget.window().at(now);
         let sum = |part: fn(&Entry) -> i128| {
-            let sum: i128 = self.counting(budget.name(), id, span).map(part).sum();
+            let sum: i128 = self.counting(budget.account(), id, span).map(part).sum();
             u64::try_from(sum).expect("no more is given back than was held")
         };
         Balance {
@@ -156,7 +156,7 @@ impl Model {
         for leg in legs {
             let (reserved, spent, overrun) = of(leg.budget().currency());
             self.entries.push(Entry {
-                budget: leg.budget().name().to_owned(),
+                budget: leg.budget().account().to_owned(),
                 id: leg.id().to_string(),
                 bucket: leg.span().bucket(),
                 reserved,

@@ -248,7 +248,7 @@ pub(super) fn balances(
             overrun: 0,
         };
         let first = balances.len();
-        let mut rows = read.query(params![budget.name(), span.since(), budget.id()])?;
+        let mut rows = read.query(params![budget.account(), span.since(), budget.id()])?;
         while let Some(row) = rows.next()? {
             let id: String = row.get(0)?;
             if balances[first..].last().is_none_or(|last| *last.id != *id) {
@@ -267,7 +267,7 @@ pub(super) fn balances(
 }
 
 fn key(leg: &Leg) -> Key {
-    (leg.budget().name().into(), Arc::clone(leg.id()))
+    (leg.budget().account().into(), Arc::clone(leg.id()))
 }
 
 /// Sums stop where the database's integers do, long before anybody has spent so much.

@@ -53,6 +53,13 @@ async fn shows_no_gap_in_a_swap() {
     testing::no_gap_in_a_swap(Arc::new(ledger), "test").await;
 }
 
+#[tokio::test]
+async fn one_name_is_not_one_account() {
+    let server = Server::start();
+    let ledger = server.ledger(options("one", 0)).await;
+    testing::one_name_is_not_one_account(Arc::new(ledger), "test").await;
+}
+
 /// Two ledgers with connections of their own, which are asked in turn.
 #[derive(Debug)]
 struct Replicas([RedisLedger; 2], AtomicUsize);

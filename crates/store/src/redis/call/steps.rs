@@ -125,7 +125,7 @@ impl Steps {
         } else {
             "balances"
         });
-        self.push(budget.name());
+        self.push(budget.account());
         self.push(span.since());
         self.push(budget.id().map_or(cursor, |id| id));
     }
