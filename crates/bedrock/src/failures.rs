@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::DispatchFailure;
 use aws_smithy_runtime_api::http::{Headers, Response};
 use aws_smithy_types::event_stream::RawMessage;
 use backstop_chat::ProviderError;
-use backstop_core::{Failure, FailureKind, Ineligible, Reach, failure_of, hint, wall};
+use backstop_core::{Failure, FailureKind, Ineligible, Reach, failure_of, hint, root_of, wall};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::PROVIDER;
@@ -326,7 +326,8 @@ fn identified(failure: Failure, request_id: Option<&str>) -> Failure {
 
 fn of_dispatch(dispatch: &DispatchFailure) -> Failure {
     let error = dispatch.as_connector_error();
-    let mut next: Option<&(dyn Error + 'static)> = error.map(|error| error as _);
+    let error: Option<&(dyn Error + 'static)> = error.map(|error| error as _);
+    let mut next = error;
     let mut connecting = false;
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<CredentialsError>() {
@@ -349,12 +350,18 @@ fn of_dispatch(dispatch: &DispatchFailure) -> Failure {
     } else {
         FailureKind::Network
     };
-    let reach = if connecting {
-        Reach::Unsent
+    let (reach, what) = if connecting {
+        (Reach::Unsent, "no connection")
     } else {
-        Reach::Sent
+        (Reach::Sent, "the connection broke")
     };
-    Failure::new(kind).with_reach(reach)
+    let failure = Failure::new(kind).with_reach(reach);
+    match error {
+        Some(error) if kind == FailureKind::Network => {
+            failure.with_detail(format!("{what}: {}", root_of(error)))
+        }
+        _ => failure,
+    }
 }
 
 fn of_credentials(error: &CredentialsError) -> Failure {

@@ -262,6 +262,8 @@ async fn nobody_listens() {
             (failure.kind(), failure.reach()),
             (FailureKind::Network, Reach::Unsent)
         );
+        let why = failure.detail().expect("the reason");
+        assert!(why.contains("Connection refused"), "{why}");
     }
 }
 

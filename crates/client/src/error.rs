@@ -1,6 +1,6 @@
 use std::fmt;
 
-use backstop_core::{Failure, FailureKind, Reach};
+use backstop_core::{Failure, FailureKind, Reach, root_of};
 use hyper_util::client::legacy;
 
 /// No answer came.
@@ -13,12 +13,13 @@ pub struct Error {
 impl Error {
     pub(crate) fn new(inner: legacy::Error) -> Self {
         let failure = Failure::new(FailureKind::Network);
+        let root = root_of(&inner);
         let failure = if inner.is_connect() {
             failure
                 .with_reach(Reach::Unsent)
-                .with_detail("no connection")
+                .with_detail(format!("no connection: {root}"))
         } else {
-            failure.with_detail("the connection broke")
+            failure.with_detail(format!("the connection broke: {root}"))
         };
         Self { inner, failure }
     }

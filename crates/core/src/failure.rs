@@ -319,6 +319,18 @@ pub fn failure_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
     None
 }
 
+/// What an error comes from in the end: the last of its source chain.
+///
+/// Of a connection that did not stand, this is what an operator has to know: no such host, refused, not trusted.
+#[must_use]
+pub fn root_of<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

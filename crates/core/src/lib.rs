@@ -46,7 +46,7 @@ pub use self::context::{
 };
 pub use self::deployment::Deployment;
 pub use self::exhausted::Exhausted;
-pub use self::failure::{Failure, FailureKind, Ineligible, Reach, failure_of};
+pub use self::failure::{Failure, FailureKind, Ineligible, Reach, failure_of, root_of};
 pub use self::money::{InvalidUsd, NanoUsd};
 pub use self::observe::Observe;
 pub use self::policy::{Again, Blame, Next, Policy, Row};

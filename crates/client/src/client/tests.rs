@@ -19,6 +19,11 @@ async fn a_refused_connection_sent_nothing() {
         (failure.kind(), failure.reach()),
         (FailureKind::Network, Reach::Unsent)
     );
+    let why = failure.detail().expect("the reason");
+    assert!(
+        why.starts_with("no connection: Connection refused"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
