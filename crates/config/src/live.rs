@@ -60,9 +60,7 @@ impl Table {
             budgets,
         }
     }
-}
 
-impl Table {
     /// The model whose chain answers.
     fn resolve<'a>(&'a self, chat: &'a Chat) -> &'a str {
         let named = |auto: &&Auto| *auto.name == *chat.model();
