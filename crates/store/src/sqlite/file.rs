@@ -71,9 +71,11 @@ impl File {
     }
 }
 
-/// A file of its own: SQLite's locks come and go with each transaction.
+/// A file of its own: SQLite's locks come and go with each transaction. It stands beside what a link leads to, as
+/// others may come to that by another way.
 fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
+    let real = std::fs::canonicalize(path);
+    let mut name = real.as_deref().unwrap_or(path).as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
     let mut file = std::fs::OpenOptions::new()

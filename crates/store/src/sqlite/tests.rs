@@ -148,8 +148,12 @@ async fn one_process_at_a_time() {
         error.contains(&format!("process {} has it open", std::process::id())),
         "{error}"
     );
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    let error = SqliteLedger::open(&link).expect_err("it is the same");
+    assert!(error.to_string().contains("has it open"), "{error}");
     ledger.close().await;
-    SqliteLedger::open(&path).expect("it was let go of");
+    SqliteLedger::open(&link).expect("it was let go of");
 }
 
 #[test]
