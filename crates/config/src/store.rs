@@ -246,6 +246,10 @@ fn log_redis(event: &redis::Event<'_>) {
             waiting,
             "ledger: Redis does not answer; under a budget only what was drawn ahead is admitted until it does"
         ),
+        redis::Event::Empty { wait } => tracing::info!(
+            ?wait,
+            "ledger: Redis is empty; before anything is admitted, others may write back what they know"
+        ),
         redis::Event::Reachable => tracing::warn!("ledger: Redis answers again, nothing is lost"),
         redis::Event::Restored => tracing::warn!(
             "ledger: Redis had lost data; what this process knew of it is there again"

@@ -135,6 +135,12 @@ pub enum Event<'a> {
         /// How many settlements wait.
         waiting: usize,
     },
+    /// It is reached for the first time, and there is nothing in it. Nothing is admitted before others could write
+    /// back what they know.
+    Empty {
+        /// How long that takes.
+        wait: Duration,
+    },
     /// It answers again, and nothing was lost.
     Reachable,
     /// Redis had lost data. What this process knew of it is there again.

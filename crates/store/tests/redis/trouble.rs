@@ -5,7 +5,7 @@ use backstop_core::NanoUsd;
 use backstop_store::RedisLedger;
 use backstop_store::redis::{self, Options};
 
-use crate::support::{Server, Told, balance, granted, options, tokens, until};
+use crate::support::{Server, balance, granted, options, tokens, until};
 
 async fn refused(url: &str, options: Options) -> String {
     let connecting = RedisLedger::connect([url], options).await;
@@ -33,11 +33,19 @@ async fn a_redis_that_cannot_be_used_is_refused() {
 #[tokio::test]
 async fn a_redis_that_may_evict_is_told_of() {
     let server = Server::with(&["--maxmemory-policy", "allkeys-lru"]);
-    let (told, observer) = Told::new();
-    let mut told = told;
-    let ledger = RedisLedger::connect_observed([server.url()], options("p", 0), observer);
-    let _ledger = ledger.await.expect("it works");
+    let _first = server.ledger(options("p", 0)).await;
+    let (_second, mut told) = server.observed(options("p", 0)).await;
     assert_eq!(told.all(), [r#"Evicting { policy: "allkeys-lru" }"#]);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_empty_is_told_of_once() {
+    let server = Server::start();
+    let (_first, mut told) = server.observed(options("p", 0)).await;
+    let told = told.all();
+    assert!(told.len() == 1 && told[0].starts_with("Empty"), "{told:?}");
+    let (_second, mut told) = server.observed(options("p", 0)).await;
+    assert_eq!(told.all(), [""; 0]);
 }
 
 #[test]

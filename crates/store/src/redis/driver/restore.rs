@@ -58,6 +58,9 @@ impl Driver {
         self.beat = Instant::now();
         if restore != Restore::First {
             self.observer.observe(&Event::Restored);
+        } else if let Some(until) = self.frozen {
+            let wait = until.saturating_duration_since(Instant::now());
+            self.observer.observe(&Event::Empty { wait });
         }
     }
 
