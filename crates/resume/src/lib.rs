@@ -60,9 +60,9 @@
 //! ones: "ha" may stand behind "ha" for two reasons. So a prompted part is joined only where at least 12 characters
 //! stand again byte for byte up to the end of the delivered text (quoted as asked, a longer or shorter tail, the
 //! whole text from its beginning, or the quotation behind a few words of the model's own, then at least 40 characters
-//! of it), and only if there is one such place: what the text says more than once, such as a row of a table, is one
-//! only as the quotation that was asked for. It must be found within the first 400 characters of the part; a part that
-//! starts over is followed for as long as it repeats the text.
+//! of it), and only if there is one such place: where the text repeats itself, as a table does with its rows, that is
+//! no place unless it was asked for. It must be found within the first 400 characters of the part; a part that starts
+//! over is followed for as long as it repeats the text.
 //!
 //! If 1 to 11 characters stand again, or there are several places, the model has most likely done what it was asked,
 //! and the text cannot tell. It is then asked once more, as if the answer had ended some 64 characters earlier: what

@@ -3,8 +3,8 @@
 //! A part may begin with text that the caller has already: a model that was asked to quote the last characters, one
 //! that starts over, one that repeats white space. What is there twice is cut; what cannot be placed is refused.
 //! Nothing here guesses: text is joined only where at least [`SURE`] characters (or all that was delivered) stand
-//! again byte for byte, and only if there is one such place. A row of a table that stands in the text twice is no
-//! place, unless it was asked for.
+//! again byte for byte, and only if there is one such place. Where the text repeats itself, as a table does with its
+//! rows, that is no place unless it was asked for.
 
 use backstop_chat::{Mode, SURE, anchor};
 
@@ -140,7 +140,9 @@ impl Seam {
             return Join::Unsure;
         }
         match found {
-            Some((_, at)) if is_said_before(expected, at) => Join::Unsure,
+            Some((_, at)) if is_said_before(expected, at) || may_come_again(expected, at) => {
+                Join::Unsure
+            }
             Some((cut, _)) => self.behind(cut, delivered, ended),
             None if self.mode == Mode::Prompted => self.look(delivered, expected, ended),
             None => Join::Nowhere,
@@ -276,6 +278,12 @@ impl Seam {
 /// Whether what stands behind `at` stands elsewhere in `text`, too: who says it again may mean that.
 fn is_said_before(text: &str, at: usize) -> bool {
     text.find(&text[at..]) != Some(at)
+}
+
+/// Whether what stands before `at` stands at the end of `text`, too: what stands behind it may then be what follows.
+fn may_come_again(text: &str, at: usize) -> bool {
+    let before = text[..at].chars().rev().zip(text.chars().rev());
+    before.take_while(|(a, b)| a == b).count() > CHANCE
 }
 
 /// The places of the last `count` characters of `text`, the last one first.

@@ -117,25 +117,34 @@ fn what_stands_again_by_chance_proves_nothing() {
 }
 
 #[test]
-fn what_the_text_says_more_than_once_is_no_place() {
-    let delivered = "| window | and |\neach | window | and |\n";
+fn where_the_text_repeats_itself_is_no_place() {
+    let unsure = |delivered: &str, leg: &str| {
+        let (join, _) = feed(Seam::new(PROMPTED, None, true), delivered, &[leg]);
+        join == Join::Unsure
+    };
     let row = "| window | and |\n";
-    for leg in [
-        // From the beginning, with one letter changed; and a third row that was not announced by a quotation.
-        "| window | and |\n\u{e9}ach | window | and |\n".to_owned(),
-        format!("{row}The end."),
-    ] {
-        let (join, _) = feed(Seam::new(PROMPTED, None, true), delivered, &[&leg]);
-        assert_eq!(join, Join::Unsure, "{leg}");
-    }
+    let delivered = format!("{row}each {row}");
+    assert!(
+        unsure(&delivered, &format!("{row}\u{e9}ach {row}")),
+        "from the beginning, with one letter changed"
+    );
+    assert!(unsure(&delivered, &format!("{row}The end.")), "a third row");
+    assert!(
+        unsure(
+            &format!("A table:\n{row}| win"),
+            &format!("dow | and |\n{row}")
+        ),
+        "the rest of a row, and another one"
+    );
     // As it was asked to begin, it means what was asked.
     let rows = row.repeat(20);
     let leg = format!("{}\nThe end.", anchor(&rows));
     let whole = format!("{rows}The end.");
     assert_eq!(join(PROMPTED, &rows, &[&leg]), Some(whole));
-    let leg = format!("Sure: {leg}");
-    let (join, _) = feed(Seam::new(PROMPTED, None, true), &rows, &[&leg]);
-    assert_eq!(join, Join::Unsure, "behind words of its own");
+    assert!(
+        unsure(&rows, &format!("Sure: {leg}")),
+        "behind words of its own"
+    );
 }
 
 #[test]
