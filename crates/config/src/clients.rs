@@ -30,7 +30,7 @@ pub struct ClientKey {
     /// The residency rule that it brings with it.
     pub(crate) rule: Option<Named>,
     /// Patterns of the models that it may ask for; `None` for all.
-    models: Option<Arc<[Box<str>]>>,
+    models: Option<Arc<[Named]>>,
 }
 
 impl ClientKey {
@@ -40,7 +40,22 @@ impl ClientKey {
         let Some(patterns) = &self.models else {
             return true;
         };
-        patterns.iter().any(|pattern| matches(pattern, model))
+        patterns.iter().any(|pattern| matches(&pattern.name, model))
+    }
+
+    /// Refuses the name of a model that there is not. A pattern may wait for the first that it fits.
+    pub(crate) fn check(&self, models: &[&str]) -> Result<(), ConfigError> {
+        let names = self.models.iter().flat_map(|patterns| patterns.iter());
+        let unknown = names
+            .filter(|named| !named.name.contains('*'))
+            .find(|named| !models.contains(&&*named.name));
+        match unknown {
+            None => Ok(()),
+            Some(Named { name, place }) => {
+                let message = format!("there is no model called `{name}` that this key could use");
+                Err(ConfigError::at(*place, message).nearest(name, models.iter().copied()))
+            }
+        }
     }
 }
 
@@ -126,7 +141,7 @@ fn key(
     let models = entry.words("models")?.map(|patterns| {
         patterns
             .into_iter()
-            .map(|(pattern, _)| pattern.into_boxed_str())
+            .map(|(name, place)| Named { name, place })
             .collect()
     });
     // Before what is missing: perhaps it is misspelt.

@@ -70,6 +70,10 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         auto.check(&groups)?;
     }
     let autos: Vec<&str> = capabilities.iter().map(|auto| &*auto.name).collect();
+    let models = [&*groups, &*autos].concat();
+    for key in &keys {
+        key.check(&models)?;
+    }
     let members = Members {
         deployments: &deployments,
         keys: &keys,

@@ -441,3 +441,21 @@ fn the_end_of_a_line_is_no_part_of_a_secret() {
     let key = config.general.master_key.expect("a key");
     assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "sk-one");
 }
+
+#[test]
+fn a_key_for_a_model_that_there_is_not() {
+    let key =
+        |models: &str| format!("{MODELS}keys:\n  - {{id: web, key: sk-web, models: {models}}}\n");
+    assert_eq!(
+        error(&key("[smart, bakup]")),
+        "b.yaml:7:44: there is no model called `bakup` that this key could use; did you mean `backup`?"
+    );
+    let auto = "capabilities: {auto: {default: smart}}\n";
+    for sound in [
+        key("[smart, backup]"),
+        key("['later-*']"),
+        key("[auto]") + auto,
+    ] {
+        Config::parse("b.yaml", &sound, &environment()).expect("each may be asked for");
+    }
+}
