@@ -136,7 +136,8 @@ fn by_status(status: StatusCode) -> FailureKind {
         403 => FailureKind::Permission,
         404 => FailureKind::ModelNotFound,
         408 | 504 => FailureKind::Timeout,
-        409 => FailureKind::ServerError,
+        // A wrong address, a proxy, another protocol, a conflict: no other request would mend it.
+        405 | 407 | 409 | 421 | 425 | 426 => FailureKind::ServerError,
         429 => FailureKind::RateLimit,
         503 | 529 => FailureKind::Overloaded,
         400..=499 => FailureKind::BadRequest,

@@ -194,6 +194,8 @@ fn the_status_alone() {
         (403, Permission),
         (404, ModelNotFound),
         (408, Timeout),
+        (405, ServerError),
+        (407, ServerError),
         (409, ServerError),
         (413, BadRequest),
         (422, BadRequest),

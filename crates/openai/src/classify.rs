@@ -305,8 +305,9 @@ fn by_status(status: StatusCode) -> FailureKind {
         403 => FailureKind::Permission,
         404 => FailureKind::ModelNotFound,
         408 | 504 => FailureKind::Timeout,
-        // A lock conflict, which the SDK repeats, too.
-        409 => FailureKind::ServerError,
+        // A wrong address, a proxy, another protocol, a lock conflict, which the SDK repeats, too: no other request
+        // would mend it.
+        405 | 407 | 409 | 421 | 425 | 426 => FailureKind::ServerError,
         429 => FailureKind::RateLimit,
         // Google's CANCELLED.
         499 => FailureKind::Network,
