@@ -77,6 +77,7 @@ pub struct Seen {
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
     /// The last byte was handed on.
     Complete,

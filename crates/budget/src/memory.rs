@@ -61,6 +61,7 @@ pub struct Entry<'a> {
 
 /// What an [`Entry`] does to each of its legs, in the leg's own currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Movement {
     /// So much is held.
     Reserve(Amounts),

@@ -144,6 +144,7 @@ impl Ineligible {
 
 /// How far a call got before it failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// We refused it; no call was made. Such a failure is not an attempt.
     Refused,
