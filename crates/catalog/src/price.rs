@@ -92,22 +92,6 @@ impl Price {
             .saturating_add(component(output, dearest(Rates::output)))
     }
 
-    /// The most answer tokens that `money` pays for beside `input` prompt tokens, at [`bound`](Price::bound)'s rates.
-    #[must_use]
-    pub fn affordable_output(&self, input: u64, money: NanoUsd) -> u64 {
-        let Some(left) = money.checked_sub(self.bound(input, 0)) else {
-            return 0;
-        };
-        let rates = self.reachable(input).chain([&self.base]);
-        match rates.map(Rates::output).max().map(NanoUsd::as_nano) {
-            None | Some(0) => u64::MAX,
-            Some(rate) => {
-                let tokens = u128::from(left.as_nano()) * MILLION / u128::from(rate);
-                u64::try_from(tokens).unwrap_or(u64::MAX)
-            }
-        }
-    }
-
     /// The tiers that a prompt of at most `input` tokens may reach.
     fn reachable(&self, input: u64) -> impl Iterator<Item = &Rates> {
         self.tiers
@@ -315,13 +299,6 @@ mod tests {
             let write = write.min(input - cached);
             let cost = claude().cost(&usage([input, cached, write, hour, output]));
             prop_assert!(cost <= claude().bound(input + slack, output));
-        }
-
-        #[test]
-        fn what_can_be_afforded_is_within_the_money(input in 0_u64..400_000, money in 0_u64..10_000_000_000) {
-            let money = NanoUsd::from_nano(money);
-            let output = claude().affordable_output(input, money);
-            prop_assert!(output == 0 || claude().bound(input, output) <= money);
         }
     }
 }
