@@ -3,6 +3,7 @@
 mod json;
 mod litellm;
 mod ours;
+mod parts;
 
 use serde_json::value::RawValue;
 
@@ -14,6 +15,28 @@ use crate::{Facts, InvalidCatalog};
 pub(crate) struct File {
     pub(crate) entries: Vec<(String, Facts)>,
     pub(crate) remarks: Vec<String>,
+    /// Which prices had to be rounded up.
+    rounded: Vec<String>,
+}
+
+impl File {
+    fn round(&mut self, key: &str, id: &str) {
+        self.rounded.push(format!("`{key}` of `{id}`"));
+    }
+
+    /// One remark for all of them: a file may have a hundred.
+    fn remark_on_rounded(&mut self) {
+        const FINER: &str = "finer than a nano-dollar per million tokens: rounded up";
+        match &*self.rounded {
+            [] => {}
+            [one] => self.remarks.push(format!("{one} is {FINER}")),
+            [first, others @ ..] => {
+                let others = others.len();
+                self.remarks
+                    .push(format!("{first} and {others} more prices are {FINER}"));
+            }
+        }
+    }
 }
 
 pub(crate) fn file(name: &str, text: &str) -> Result<File, InvalidCatalog> {
@@ -32,6 +55,7 @@ pub(crate) fn file(name: &str, text: &str) -> Result<File, InvalidCatalog> {
         let (line, column) = place(text, mistake.at);
         InvalidCatalog::new(name, line, column, mistake.message)
     })?;
+    file.remark_on_rounded();
     for remark in &mut file.remarks {
         *remark = format!("{name}: {remark}");
     }

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::File;
 use super::json::{Members, Mistake};
-use super::ours::rounded;
-use crate::{Capability, Facts, Price, Rates, names};
+use super::parts::Parts;
+use crate::{Capability, Facts, Price, names};
 
 pub(super) fn read(whole: &RawValue) -> Result<File, Mistake> {
     let mut file = File::default();
@@ -20,7 +20,7 @@ pub(super) fn read(whole: &RawValue) -> Result<File, Mistake> {
             continue;
         }
         let members = Members::of(entry.value, &format!("`{}`", entry.name))?;
-        let Some((id, facts)) = model(&entry.name, &members, &mut file.remarks)? else {
+        let Some((id, facts)) = model(&entry.name, &members, &mut file)? else {
             continue;
         };
         let prefixed = *id == *entry.name;
@@ -36,21 +36,11 @@ pub(super) fn read(whole: &RawValue) -> Result<File, Mistake> {
     Ok(file)
 }
 
-/// The dollars per token of one tier, by component.
-#[derive(Default)]
-struct Parts {
-    input: Option<NanoUsd>,
-    output: Option<NanoUsd>,
-    cached: Option<NanoUsd>,
-    cache_write: Option<NanoUsd>,
-    cache_write_1h: Option<NanoUsd>,
-}
-
 /// `None` for what is no language model, or names no provider.
 fn model(
     key: &str,
     members: &Members<'_>,
-    remarks: &mut Vec<String>,
+    file: &mut File,
 ) -> Result<Option<(String, Facts)>, Mistake> {
     let mode = members.0.iter().find(|member| member.name == "mode");
     if let Some(mode) = mode.filter(|mode| !mode.is_null())
@@ -73,7 +63,7 @@ fn model(
                 if let Some(capability) = capability(name) {
                     facts = facts.with_support(capability, member.flag()?);
                 } else if let Some((part, above)) = component(name) {
-                    let rate = member.usd_per_mtok(6, || remarks.push(rounded(key, name)))?;
+                    let rate = member.usd_per_mtok(6, || file.round(name, key))?;
                     if rate > NanoUsd::ZERO {
                         *part(tiers.entry(above).or_default()) = Some(rate);
                     }
@@ -84,10 +74,15 @@ fn model(
     // An older name of the bound on the answer.
     facts.max_output = facts.max_output.or(max_tokens);
     facts.price = price(&tiers);
-    let Some(provider) = provider else {
+    // It may be a part of the key alone.
+    let in_key = || Some(key.split_once('/')?.0);
+    let Some(provider) = provider.as_deref().map(names::provider).or_else(in_key) else {
+        if facts != Facts::new() {
+            let remark = format!("`{key}` names no `litellm_provider`: it is left out");
+            file.remarks.push(remark);
+        }
         return Ok(None);
     };
-    let provider = names::provider(&provider);
     let id = if key
         .strip_prefix(provider)
         .is_some_and(|rest| rest.starts_with('/'))
@@ -100,20 +95,7 @@ fn model(
 }
 
 fn price(tiers: &BTreeMap<u64, Parts>) -> Option<Price> {
-    let rates = |parts: &Parts| {
-        let mut rates = Rates::new(parts.input?, parts.output?);
-        if let Some(rate) = parts.cached {
-            rates = rates.with_cached(rate);
-        }
-        if let Some(rate) = parts.cache_write {
-            rates = rates.with_cache_write(rate);
-        }
-        if let Some(rate) = parts.cache_write_1h {
-            rates = rates.with_cache_write_1h(rate);
-        }
-        Some(rates)
-    };
-    let base = rates(tiers.get(&0)?)?;
+    let base = tiers.get(&0)?.rates()?;
     let mut price = Price::new(base);
     for (above, parts) in tiers.range(1..) {
         // One side that a tier does not name stays as it is below.
@@ -122,7 +104,7 @@ fn price(tiers: &BTreeMap<u64, Parts>) -> Option<Price> {
             output: parts.output.or(Some(base.output())),
             ..*parts
         };
-        price = price.with_tier(*above, rates(&parts)?);
+        price = price.with_tier(*above, parts.rates()?);
     }
     Some(price)
 }

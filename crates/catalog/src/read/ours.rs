@@ -1,10 +1,10 @@
 //! Our own format: a list of objects, prices in dollars per million tokens.
 
-use backstop_core::NanoUsd;
 use serde_json::value::RawValue;
 
 use super::File;
 use super::json::{Member, Members, Mistake};
+use super::parts::Parts;
 use crate::{Capability, Facts, Price, Rates};
 
 const KEYS: [&str; 14] = [
@@ -41,7 +41,7 @@ pub(super) fn read(whole: &RawValue) -> Result<File, Mistake> {
     let mut ids = std::collections::HashSet::new();
     for one in list {
         let members = Members::of(one, "a model")?;
-        let (id, facts) = model(one, &members, &mut file.remarks)?;
+        let (id, facts) = model(one, &members, &mut file)?;
         if !ids.insert(id.clone()) {
             return Err(Mistake::at(one, format!("`{id}` is listed twice")));
         }
@@ -53,7 +53,7 @@ pub(super) fn read(whole: &RawValue) -> Result<File, Mistake> {
 fn model(
     one: &RawValue,
     members: &Members<'_>,
-    remarks: &mut Vec<String>,
+    file: &mut File,
 ) -> Result<(String, Facts), Mistake> {
     check(members, &KEYS)?;
     let id = members.0.iter().find(|member| member.name == "id");
@@ -69,7 +69,7 @@ fn model(
         None => return Err(Mistake::at(one, "a model without an `id`")),
     };
     let mut facts = Facts::new();
-    let mut rates = Parts::default();
+    let mut parts = Parts::default();
     let mut tiers = None;
     for member in members.0.iter().filter(|member| !member.is_null()) {
         match &*member.name {
@@ -80,7 +80,7 @@ fn model(
             "lacks" => facts = support(facts, member, false)?,
             name => {
                 if let Some(component) = name.strip_suffix("_usd_per_mtok") {
-                    rates.set(component, member, &id, remarks)?;
+                    set(&mut parts, component, member, &id, file)?;
                 }
             }
         }
@@ -90,19 +90,19 @@ fn model(
         member.is_null() && matches!(&*member.name, "input_usd_per_mtok" | "output_usd_per_mtok")
     });
     if !is_unknown {
-        facts.price = price(one, &rates, tiers, &id, remarks)?;
+        facts.price = price(one, &parts, tiers, &id, file)?;
     }
     Ok((id, facts))
 }
 
 fn price(
     one: &RawValue,
-    rates: &Parts,
+    parts: &Parts,
     tiers: Option<&Member<'_>>,
     id: &str,
-    remarks: &mut Vec<String>,
+    file: &mut File,
 ) -> Result<Option<Price>, Mistake> {
-    let Some(base) = rates.rates(one)? else {
+    let Some(base) = rates(parts, one)? else {
         return match tiers {
             Some(tiers) => Err(tiers.wrong("needs the prices below its first tier")),
             None => Ok(None),
@@ -110,93 +110,60 @@ fn price(
     };
     let mut price = Price::new(base);
     for one in tiers.map(Member::list).transpose()?.unwrap_or_default() {
-        let (above, rates) = tier(one, id, remarks)?;
+        let (above, rates) = tier(one, id, file)?;
         price = price.with_tier(above, rates);
     }
     Ok(Some(price))
 }
 
-fn tier(one: &RawValue, id: &str, remarks: &mut Vec<String>) -> Result<(u64, Rates), Mistake> {
+fn tier(one: &RawValue, id: &str, file: &mut File) -> Result<(u64, Rates), Mistake> {
     let members = Members::of(one, "a tier")?;
     check(&members, &TIER_KEYS)?;
     let mut above = None;
-    let mut rates = Parts::default();
+    let mut parts = Parts::default();
     for member in members.0.iter().filter(|member| !member.is_null()) {
         match &*member.name {
             "above_input_tokens" => above = Some(member.tokens()?),
-            component => rates.set(component, member, id, remarks)?,
+            component => set(&mut parts, component, member, id, file)?,
         }
     }
     let above = above.ok_or_else(|| Mistake::at(one, "a tier without `above_input_tokens`"))?;
-    let rates = rates.rates(one)?;
+    let rates = rates(&parts, one)?;
     Ok((
         above,
         rates.ok_or_else(|| Mistake::at(one, "a tier without prices"))?,
     ))
 }
 
-#[derive(Default)]
-struct Parts {
-    input: Option<NanoUsd>,
-    output: Option<NanoUsd>,
-    cached: Option<NanoUsd>,
-    cache_write: Option<NanoUsd>,
-    cache_write_1h: Option<NanoUsd>,
+fn set(
+    parts: &mut Parts,
+    component: &str,
+    member: &Member<'_>,
+    id: &str,
+    file: &mut File,
+) -> Result<(), Mistake> {
+    let rate = member.usd_per_mtok(0, || file.round(&member.name, id))?;
+    let part = match component {
+        "input" => &mut parts.input,
+        "output" => &mut parts.output,
+        "cache_read" => &mut parts.cached,
+        "cache_write" => &mut parts.cache_write,
+        "cache_write_1h" => &mut parts.cache_write_1h,
+        _ => return Ok(()),
+    };
+    *part = Some(rate);
+    Ok(())
 }
 
-impl Parts {
-    fn set(
-        &mut self,
-        component: &str,
-        member: &Member<'_>,
-        id: &str,
-        remarks: &mut Vec<String>,
-    ) -> Result<(), Mistake> {
-        let rate = member.usd_per_mtok(0, || remarks.push(rounded(id, &member.name)))?;
-        let part = match component {
-            "input" => &mut self.input,
-            "output" => &mut self.output,
-            "cache_read" => &mut self.cached,
-            "cache_write" => &mut self.cache_write,
-            "cache_write_1h" => &mut self.cache_write_1h,
-            _ => return Ok(()),
-        };
-        *part = Some(rate);
-        Ok(())
+/// `None` if nothing is said of the price.
+fn rates(parts: &Parts, one: &RawValue) -> Result<Option<Rates>, Mistake> {
+    match parts.rates() {
+        None if *parts != Parts::default() => {
+            let message = "prices come together: one of prompt and answer is missing";
+            Err(Mistake::at(one, message))
+        }
+        rates => Ok(rates),
     }
-
-    /// `None` if nothing is said of the price.
-    fn rates(&self, one: &RawValue) -> Result<Option<Rates>, Mistake> {
-        let (Some(input), Some(output)) = (self.input, self.output) else {
-            let some = [
-                self.input,
-                self.output,
-                self.cached,
-                self.cache_write,
-                self.cache_write_1h,
-            ];
-            if some.iter().any(Option::is_some) {
-                let message = "prices come together: one of prompt and answer is missing";
-                return Err(Mistake::at(one, message));
-            }
-            return Ok(None);
-        };
-        let mut rates = Rates::new(input, output);
-        if let Some(rate) = self.cached {
-            rates = rates.with_cached(rate);
-        }
-        if let Some(rate) = self.cache_write {
-            rates = rates.with_cache_write(rate);
-        }
-        if let Some(rate) = self.cache_write_1h {
-            rates = rates.with_cache_write_1h(rate);
-        }
-        Ok(Some(rates))
-    }
-}
-
-pub(super) fn rounded(id: &str, key: &str) -> String {
-    format!("`{key}` of `{id}` is finer than a nano-dollar per million tokens: rounded up")
 }
 
 fn support(mut facts: Facts, member: &Member<'_>, able: bool) -> Result<Facts, Mistake> {

@@ -86,6 +86,35 @@ fn litellms_format_as_it_is() {
 }
 
 #[test]
+fn what_names_no_provider_is_told_of() {
+    let catalog = read(
+        r#"{"gpt-x": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+            "openai/gpt-y": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+            "rules": {"since": "2026-01-01"}}"#,
+    );
+    assert_eq!(catalog.len(), 1);
+    let facts = catalog.find("openai", "gpt-y").expect("its key says whose");
+    assert!(facts.price().is_some());
+    assert_eq!(
+        catalog.remarks(),
+        ["mine.json: `gpt-x` names no `litellm_provider`: it is left out"]
+    );
+}
+
+#[test]
+fn prices_that_are_rounded_are_one_remark() {
+    let fine = r#"{"litellm_provider": "p", "input_cost_per_token": 1.0000000000000001e-06}"#;
+    let catalog = read(&format!(r#"{{"a": {fine}, "b": {fine}, "c": {fine}}}"#));
+    assert_eq!(
+        catalog.remarks(),
+        [
+            "mine.json: `input_cost_per_token` of `a` and 2 more prices are finer than a nano-dollar per million \
+             tokens: rounded up"
+        ]
+    );
+}
+
+#[test]
 fn a_key_with_its_provider_wins() {
     let catalog = read(
         r#"{"gemini/x": {"litellm_provider": "gemini", "max_input_tokens": 2},
