@@ -26,8 +26,6 @@ mod crowd;
 mod model;
 mod steps;
 
-pub use self::crowd::{
-    exactly_what_fits, no_gap_in_a_swap, one_name_is_not_one_account, turmoil,
-};
+pub use self::crowd::{exactly_what_fits, no_gap_in_a_swap, one_name_is_not_one_account, turmoil};
 pub use self::model::Model;
 pub use self::steps::{Step, agrees, steps};
