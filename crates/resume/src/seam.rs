@@ -282,8 +282,9 @@ fn is_said_before(text: &str, at: usize) -> bool {
 
 /// Whether what stands before `at` stands at the end of `text`, too: what stands behind it may then be what follows.
 fn may_come_again(text: &str, at: usize) -> bool {
-    let before = text[..at].chars().rev().zip(text.chars().rev());
-    before.take_while(|(a, b)| a == b).count() > CHANCE
+    let before = text[..at].trim_end().chars().rev();
+    let common = before.zip(text.chars().rev()).take_while(|(a, b)| a == b);
+    common.count() > CHANCE
 }
 
 /// The places of the last `count` characters of `text`, the last one first.

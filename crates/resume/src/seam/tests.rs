@@ -136,6 +136,13 @@ fn where_the_text_repeats_itself_is_no_place() {
         ),
         "the rest of a row, and another one"
     );
+    assert!(
+        unsure(
+            "So | window | and |\n| window | and",
+            &format!(" |\n{row}The end.")
+        ),
+        "the same, behind white space"
+    );
     // As it was asked to begin, it means what was asked.
     let rows = row.repeat(20);
     let leg = format!("{}\nThe end.", anchor(&rows));
