@@ -35,6 +35,8 @@ pub struct Meta {
     pub usage: Option<Usage>,
     /// Where the provider reports that it ran, as a region's, country's or jurisdiction's name.
     pub place: Option<&'static str>,
+    /// What came before it is void, and the answer begins again: only where it is [`Collected`](crate::Collected).
+    pub again: bool,
 }
 
 /// Why an answer ends, in OpenAI's terms.

@@ -171,6 +171,11 @@ impl Continue {
     }
 }
 
+/// In a request's extensions: the caller gets nothing of the answer before all of it is there. One that breaks and
+/// cannot be gone on with may begin again, then, which a chunk with [`Meta::again`](crate::Meta::again) says.
+#[derive(Clone, Copy, Debug)]
+pub struct Collected;
+
 /// How a deployment takes prefill.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prefill {

@@ -53,7 +53,7 @@ mod texts;
 pub use self::body::Body;
 pub use self::chunk::{Chunk, Finish, Meta};
 pub use self::clean::clean;
-pub use self::continuing::{Continue, Continued, Mode, Modes, Prefill, SURE, anchor};
+pub use self::continuing::{Collected, Continue, Continued, Mode, Modes, Prefill, SURE, anchor};
 pub use self::conversation::{
     Content, Conversation, Function, FunctionCall, ImageUrl, JsonSchema, Message, Part,
     ResponseFormat, Role, Stop, Text, Tool, ToolCall, ToolChoice,

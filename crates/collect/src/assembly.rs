@@ -33,6 +33,9 @@ struct Choice {
 impl Assembly {
     /// Adds a chunk of the stream.
     pub(crate) fn take(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        if chunk.meta().again {
+            *self = Self::default();
+        }
         self.note(chunk.meta());
         let json = chunk.json();
         if json.is_empty() {

@@ -40,6 +40,9 @@
 //! counts. An answer with audio is not collected: it is asked for as it came, since its sound has another format in a
 //! stream. Nor is a document, should the service below answer with one: it is handed on as it is.
 //!
+//! Layers below are told that the answer is [`Collected`](backstop_chat::Collected): one that breaks off and cannot be
+//! gone on with, such as a JSON document, may be asked for again from the beginning.
+//!
 //! # Some deployments and not others
 //!
 //! Some servers cannot stream. [`as_asked`] gives the request back as the caller made it; around such a deployment,

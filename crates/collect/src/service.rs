@@ -1,6 +1,6 @@
 use std::task::{Context, Poll};
 
-use backstop_chat::{Chat, Chunk};
+use backstop_chat::{Chat, Chunk, Collected};
 use backstop_core::{BoxError, Continuing};
 use http::{Request, Response};
 use http_body::Body;
@@ -57,7 +57,9 @@ where
         if collects {
             let streamed = streamed(chat);
             let asked = std::mem::replace(request.body_mut(), streamed);
-            request.extensions_mut().insert(Asked(asked));
+            let extensions = request.extensions_mut();
+            extensions.insert(Asked(asked));
+            extensions.insert(Collected);
         }
         ResponseFuture::new(self.inner.call(request), collects)
     }

@@ -121,6 +121,33 @@ async fn an_answer_that_breaks_is_an_error_and_no_half_of_it() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_is_not_in_the_document() {
+    let (first, second) = (
+        Writer::new("one", "m", 1, true),
+        Writer::new("two", "n", 2, true),
+    );
+    let mut again = Meta::default();
+    again.again = true;
+    let frames: Frames = vec![
+        Ok(first.role()),
+        Ok(first.reasoning("Hm.")),
+        Ok(first.tool_call(0, "a", "f")),
+        Ok(Chunk::silent(again)),
+        Ok(second.role()),
+        Ok(second.text("whole")),
+        Ok(second.finish(Finish::Stop, true)),
+    ];
+    let collected = collected(frames).await.expect("the second is whole");
+    assert!(!collected.meta().tool_call && !collected.meta().reasoning);
+    let document: serde_json::Value = serde_json::from_slice(collected.json()).expect("JSON");
+    assert_eq!(document["id"], "two");
+    assert_eq!(
+        document["choices"][0]["message"],
+        serde_json::json!({"role": "assistant", "content": "whole", "refusal": null})
+    );
+}
+
+#[tokio::test]
 async fn nothing_and_nonsense_are_failures() {
     let event = |json: &str| Ok(Chunk::event_of(json.as_bytes(), Meta::default()));
     let delta = |delta: &str| event(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#));

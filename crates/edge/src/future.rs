@@ -158,7 +158,10 @@ where
                     first,
                     rest,
                 } => match ready!(body.as_mut().poll_frame(cx)) {
-                    Some(Err(error)) => Rejection::of(&error.into()),
+                    Some(Err(error)) => {
+                        this.trail.surface();
+                        Rejection::of(&error.into())
+                    }
                     Some(Ok(frame)) => {
                         if let Ok(chunk) = frame.into_data() {
                             append(first, rest, chunk);

@@ -40,6 +40,11 @@ impl Delivered {
         }
     }
 
+    /// Nothing again.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.keep, self.text.room())
+    }
+
     /// Its text, if that may be gone on with.
     pub(crate) fn text(&mut self) -> &str {
         self.text.as_str()

@@ -93,7 +93,9 @@
 //! - What a content filter stopped; a refusal, annotations, or a tool call in part that have been delivered.
 //!
 //! The caller then gets the failure that broke the stream, and the [`Trail`](backstop_core::Trail) the reason why it
-//! did not go on. Reasoning that was shown is not shown again, nor is any behind text.
+//! did not go on. Of an answer that is [`Collected`](backstop_chat::Collected) it has nothing yet: that is asked for
+//! again from the beginning, which a chunk with [`Meta::again`](backstop_chat::Meta::again) says. Reasoning that was
+//! shown is not shown again, nor is any behind text.
 //!
 //! # Time
 //!

@@ -84,6 +84,10 @@ impl Kept {
         }
     }
 
+    pub(crate) fn room(&self) -> Room {
+        self.room.clone()
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use backstop_chat::emit::Writer;
-use backstop_chat::{Chat, Chunk, Finish, Mode};
+use backstop_chat::{Chat, Chunk, Collected, Finish, Mode};
 use backstop_core::{BoxError, Deadline, Frame, Trail};
 use http::Request;
 
@@ -28,6 +28,8 @@ pub(crate) struct State<S> {
     pub(crate) timers: Timers,
     /// Why the text of such an answer cannot be gone on with.
     unfit: Option<&'static str>,
+    /// Nothing of the answer is with the caller before all of it is.
+    collected: bool,
     /// Writes in the name of the answer that was begun, and whether it has said something since.
     opening: Option<Writer>,
     opened: bool,
@@ -54,6 +56,8 @@ pub(crate) struct State<S> {
     across: Option<Across>,
     /// The part that is under way is not the first that says something.
     further: bool,
+    /// What was said has been taken back.
+    again: bool,
     /// A further part has been asked for, and has not said anything new yet.
     waiting: bool,
     bill: Bill,
@@ -118,6 +122,7 @@ impl<S: Clone> State<S> {
             trail: Trail::of(request.extensions()).cloned(),
             timers: Timers::new(until.map(Deadline::instant), options.keep_alive),
             unfit,
+            collected: request.extensions().get::<Collected>().is_some(),
             opening: None,
             opened: false,
             delivered: Delivered::new(goes_on && unfit.is_none(), room.clone()),
@@ -134,6 +139,7 @@ impl<S: Clone> State<S> {
             may_rewind: false,
             across: None,
             further: false,
+            again: false,
             waiting: false,
             bill: Bill::default(),
         }))

@@ -99,6 +99,45 @@ async fn an_answer_that_nobody_goes_on_with_is_an_error_of_its_own_status() {
         let record = gateway.record(response.request_id()).await;
         assert_eq!(record["http_status"], status, "{record}");
         assert_eq!(each(&record, "result"), [kind], "{record}");
+        assert_eq!(each(&record, "next_action"), ["surface"], "{record}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_gone_on_with_begins_again() {
+    let tool = json!({"type": "function", "function": {
+        "name": "lookup", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}},
+    }});
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {
+        "type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "required": ["a", "b"],
+    }}});
+    for (more, after) in [
+        (json!({"response_format": schema}), 2),
+        (json!({"tools": [tool], "tool_choice": "required"}), 2),
+    ] {
+        for first in 0..3 {
+            let sim = sim().await;
+            let [broken, second] = chain(first, &format!("cut={after}"));
+            let deployments = [broken.param(COLLECT), second.param(COLLECT)];
+            let gateway = Gateway::start(&sim, &config(&deployments, "")).await;
+            let mut body =
+                json!({"model": "smart", "messages": [{"role": "user", "content": "Hello"}]});
+            for (name, value) in more.as_object().expect("an object") {
+                body[name] = value.clone();
+            }
+            let response = gateway.send(post(body.to_string())).await;
+            let what = format!("{more} at {first}: {}", response.text());
+            assert_eq!(response.status, 200, "{what}");
+            assert_eq!(response.header("x-backstop-deployment"), "second", "{what}");
+            let message = &response.json()["choices"][0]["message"];
+            let said = match message["tool_calls"][0]["function"]["arguments"].as_str() {
+                Some(arguments) => arguments,
+                None => message["content"].as_str().expect("text"),
+            };
+            serde_json::from_str::<Value>(said).expect("one document, and whole");
+            let record = gateway.record(response.request_id()).await;
+            assert_eq!(each(&record, "next_action"), ["resume", "done"], "{record}");
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use backstop_chat::{Chunk, Continue, Continued, Mode};
+use backstop_chat::{Chunk, Continue, Continued, Meta, Mode};
 use backstop_core::{Continuing, Deadline, Deployment, Failure, Trail};
 
 use super::{Next, State};
+use crate::calls::Held;
 use crate::seam::{self, Seam};
 
 impl<S> State<S> {
@@ -19,6 +20,22 @@ impl<S> State<S> {
         self.broken
             .extend(self.last_asked().map(|last| Arc::clone(last.id())));
         self.ask_as_of(self.delivered.len())
+    }
+
+    /// What was said cannot be gone on with: asks for all of it again, if the caller has nothing yet.
+    pub(super) fn take_back(&mut self, why: &'static str) -> Next {
+        if !self.collected {
+            return self.give_up(why);
+        }
+        let mut meta = Meta::default();
+        meta.again = true;
+        self.out.push_back(Chunk::silent(meta));
+        self.again = true;
+        self.opening = None;
+        self.opened = false;
+        self.delivered = self.delivered.anew();
+        self.held = Held::default();
+        self.ask()
     }
 
     /// Asks once more, as if the answer had ended earlier: the part must then repeat what the caller has.

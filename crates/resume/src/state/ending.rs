@@ -20,8 +20,12 @@ impl<S> State<S> {
             FailureKind::BadRequest | FailureKind::Cancelled | FailureKind::Deadline => {
                 Some("nobody could go on")
             }
-            _ if delivered.finished => Some("it had said why it ends"),
-            _ => delivered.odd.or(self.unfit.filter(|_| begun)),
+            _ => None,
+        };
+        let unfit = if delivered.finished {
+            Some("it had said why it ends")
+        } else {
+            delivered.odd.or(self.unfit.filter(|_| begun))
         };
         self.error.get_or_insert(error);
         self.close_bill();
@@ -38,13 +42,21 @@ impl<S> State<S> {
         if let Some(why) = refused {
             return self.give_up(why);
         }
+        if let Some(why) = unfit {
+            return self.take_back(why);
+        }
         let whole = self.held.is_whole();
         let mut held = std::mem::take(&mut self.held);
         if whole {
             self.rescue = std::iter::from_fn(|| held.pop()).collect();
         }
         if self.delivered.calls {
-            return self.give_up("a tool call has been delivered");
+            let why = "a tool call has been delivered";
+            return if whole {
+                self.give_up(why)
+            } else {
+                self.take_back(why)
+            };
         }
         if whole && self.request.body().member("parallel_tool_calls") == Some("false") {
             return self.give_up("only its end was missing");
@@ -116,7 +128,7 @@ impl<S> State<S> {
         }
         self.let_go();
         match (self.bill.sum(), &self.opening) {
-            _ if !self.further => {}
+            _ if !(self.further || self.again) => {}
             (Some(sum), Some(opening)) => self.out.push_back(opening.usage(sum)),
             // The caller is shown no sum without its last part; the record has an estimate of it.
             _ => self.close_bill(),
