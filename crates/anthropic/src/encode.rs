@@ -41,6 +41,9 @@ pub(crate) fn body(
     if chat.needs().audio {
         return Err(incapable("it takes and makes no audio"));
     }
+    if chat.has("functions") {
+        return Err(incapable("it has no functions by the older name"));
+    }
     let rules = rules(model);
     let note = &mut note;
 

@@ -647,6 +647,7 @@ fn what_cannot_be_said() {
     for members in [
         json!({"n": 2}),
         json!({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}),
+        json!({"functions": [{"name": "f", "parameters": {}}]}),
         part(json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})),
         part(json!({"type": "file", "file": {"file_id": "f"}})),
         part(json!({"type": "hologram"})),

@@ -70,6 +70,9 @@ impl Call {
         if needs.audio {
             return Err(incapable("audio is not translated to Converse").into());
         }
+        if chat.has("functions") {
+            return Err(incapable("Converse has no functions by the older name").into());
+        }
         let conversation = chat.conversation()?;
         let mut call = Self::default();
         for (name, unsaid, note) in DROPPED {

@@ -448,6 +448,7 @@ async fn what_cannot_be_said() {
     for members in [
         json!({"n": 2}),
         json!({"audio": {"voice": "alloy", "format": "wav"}}),
+        json!({"functions": [{"name": "f", "parameters": {}}]}),
         json!({"messages": [user([json!({"type": "input_audio", "input_audio": {}})])]}),
         json!({"messages": [user([json!({"type": "file", "file": {}})])]}),
         json!({"messages": [user([json!({"type": "hologram"})])]}),

@@ -30,6 +30,7 @@ const KNOWN: &[&str] = &[
     "max_completion_tokens",
     "n",
     "tools",
+    "functions",
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
@@ -225,8 +226,8 @@ fn read<E: de::Error>(
             head.choices = typed::<u32, E>(raw)?.into();
             head.needs.several = head.choices > 1;
         }
-        "tools" => {
-            head.size.tools = typed::<Vec<&RawValue>, E>(raw)?.len() as u64;
+        "tools" | "functions" => {
+            head.size.tools += typed::<Vec<&RawValue>, E>(raw)?.len() as u64;
             head.size.schemas += text.len() as u64;
             head.needs.tools = head.size.tools > 0;
         }

@@ -35,6 +35,18 @@ fn reads_what_layers_need() {
 }
 
 #[test]
+fn functions_by_their_older_name_are_tools() {
+    let functions = r#"[{"name": "f", "parameters": {}}]"#;
+    let text = format!(
+        r#"{{"model": "m", "functions": {functions}, "messages": [{{"role": "user", "content": "x"}}]}}"#
+    );
+    let chat = Chat::parse(text).expect("valid");
+    assert!(chat.needs().tools && chat.has("functions"));
+    let size = backstop_core::Ask::prompt_size(&chat).expect("it is known");
+    assert_eq!((size.tools, size.schemas), (1, functions.len() as u64));
+}
+
+#[test]
 fn names_the_place_of_a_mistake() {
     let at = |json: &str| error(json).1;
     assert_eq!(
