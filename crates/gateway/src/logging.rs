@@ -20,7 +20,7 @@ pub(crate) fn init(format: LogFormat) {
         // Or a stderr that nobody reads any more would make each log line a panic.
         .log_internal_errors(false);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.with_ansi(is_colorful(&io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
@@ -30,6 +30,11 @@ pub(crate) fn init(format: LogFormat) {
                 .with_filter(filter_fn(is_discreet)),
         )
         .init();
+}
+
+/// Whether somebody looks at it who does not mind colours.
+pub(crate) fn is_colorful(output: &impl IsTerminal) -> bool {
+    output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// What dependencies log at finer levels can hold credentials: the AWS SDK's traces do. Whatever `RUST_LOG` asks for.

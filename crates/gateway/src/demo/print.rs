@@ -1,6 +1,5 @@
 //! What a reader sees: what the client saw beside what the record says.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use backstop_config::Config;
@@ -8,6 +7,7 @@ use backstop_core::BoxError;
 use serde_json::Value;
 
 use super::visit::Visit;
+use crate::logging::is_colorful;
 
 /// A line on stdout, whether or not anybody still reads it.
 macro_rules! say {
@@ -29,7 +29,7 @@ const YELLOW: &str = "33";
 impl Printer {
     pub(super) fn new() -> Self {
         Self {
-            color: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            color: is_colorful(&std::io::stdout()),
         }
     }
 
