@@ -5,11 +5,16 @@ use std::fmt::Write;
 use crate::error::ConfigError;
 use crate::source::Environment;
 
-/// The variables that say that a provider can be asked, and the model that is asked then.
-const PROVIDERS: [(&str, &str); 3] = [
-    ("OPENAI_API_KEY", "openai/gpt-4o"),
-    ("ANTHROPIC_API_KEY", "anthropic/claude-sonnet-4-6"),
-    ("AWS_ACCESS_KEY_ID", "anthropic.claude-sonnet-4-6"),
+/// The variables that say that a provider can be asked, the model that is asked then, and the variable that says
+/// where, as the providers' own libraries read it; AWS's reads its own.
+const PROVIDERS: [(&str, &str, &str); 3] = [
+    ("OPENAI_API_KEY", "openai/gpt-4o", "OPENAI_BASE_URL"),
+    (
+        "ANTHROPIC_API_KEY",
+        "anthropic/claude-sonnet-4-6",
+        "ANTHROPIC_BASE_URL",
+    ),
+    ("AWS_ACCESS_KEY_ID", "anthropic.claude-sonnet-4-6", ""),
 ];
 
 /// Any of these says that AWS's own chain will find a credential.
@@ -32,7 +37,7 @@ fn profile(region: &str) -> &'static str {
 pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError> {
     let mut text = String::from("model_list:\n");
     let mut found = false;
-    for (variable, model) in PROVIDERS {
+    for (variable, model, base) in PROVIDERS {
         let is_bedrock = variable.starts_with("AWS");
         let mut names = AWS.iter().filter(|_| is_bedrock).chain(Some(&variable));
         let set = names.any(|name| environment.variable(name).is_some());
@@ -53,6 +58,9 @@ pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError>
         } else {
             let _ = writeln!(text, "      model: {model}");
             let _ = writeln!(text, "      api_key: os.environ/{variable}");
+            if environment.variable(base).is_some() {
+                let _ = writeln!(text, "      api_base: os.environ/{base}");
+            }
         }
     }
     if found {
@@ -60,7 +68,7 @@ pub(crate) fn document(environment: &Environment) -> Result<String, ConfigError>
     }
     Err(ConfigError::new(
         "there is no configuration and no provider: set OPENAI_API_KEY, ANTHROPIC_API_KEY or AWS_ACCESS_KEY_ID, \
-         or name a file with --config",
+         or name a file with --config; GEMINI_API_KEY is not supported yet",
     )
     .help("to see it work without any key, run `backstop demo`"))
 }

@@ -416,6 +416,7 @@ fn without_any_provider() {
         "OPENAI_API_KEY",
         "ANTHROPIC_API_KEY",
         "AWS_ACCESS_KEY_ID",
+        "GEMINI_API_KEY is not supported yet",
         "--config",
         "backstop demo",
     ] {

@@ -50,12 +50,22 @@ async fn without_a_configuration_the_providers_of_the_environment_serve() {
         );
     }
 
-    let keys = Setup::new(&["serve", "--listen", "127.0.0.1:0"]).env("OPENAI_API_KEY", "sk-one");
-    let gateway = keys.start().await;
-    assert_eq!(
-        gateway.send(get("/v1/models/default")).await.status,
-        StatusCode::OK
-    );
+    let sim = sim().await;
+    for (key, base, path) in [
+        ("OPENAI_API_KEY", "OPENAI_BASE_URL", "/openai/v1"),
+        ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "/anthropic"),
+    ] {
+        let gateway = Setup::new(&["serve", "--listen", "127.0.0.1:0"])
+            .env(key, "sk-one")
+            .env(base, &format!("{}{path}", sim.url()))
+            .start()
+            .await;
+        assert_eq!(
+            gateway.send(get("/v1/models/default")).await.status,
+            StatusCode::OK
+        );
+        assert_eq!(gateway.ask("default", false).await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]
