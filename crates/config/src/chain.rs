@@ -54,7 +54,7 @@ pub(crate) fn resolve(config: &Config) -> Result<Vec<Chain>, ConfigError> {
     for name in &config.router.default_fallbacks {
         names.find(name)?;
     }
-    refuse_cycles(config)?;
+    refuse_cycles(&names)?;
     names
         .groups
         .keys()
@@ -254,10 +254,10 @@ impl<'a> Names<'a> {
 }
 
 /// A list that leads back to its own name would promise what cannot be: each deployment is asked once.
-fn refuse_cycles(config: &Config) -> Result<(), ConfigError> {
-    for list in &config.router.fallbacks {
+fn refuse_cycles(names: &Names<'_>) -> Result<(), ConfigError> {
+    for list in &names.config.router.fallbacks {
         let mut path = vec![list.of.name.as_str()];
-        if let Some(place) = leads_back(config, &list.of.name, &list.of.name, &mut path) {
+        if let Some(place) = leads_back(names, &list.of.name, &list.of.name, &mut path) {
             let path = path.join(" → ");
             return Err(ConfigError::at(
                 place,
@@ -270,16 +270,20 @@ fn refuse_cycles(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn leads_back<'a>(
-    config: &'a Config,
+    names: &Names<'a>,
     from: &str,
     to: &str,
     path: &mut Vec<&'a str>,
 ) -> Option<crate::error::Place> {
-    for list in config
+    // Whoever goes on with a model goes on with the lists of its deployments, too.
+    let members = names.groups.get(from).map_or(&[][..], Vec::as_slice);
+    let follows = |of: &str| of == from || members.iter().any(|member| names.is(of, *member));
+    for list in names
+        .config
         .router
         .fallbacks
         .iter()
-        .filter(|list| list.of.name == from)
+        .filter(|list| follows(&list.of.name))
     {
         for name in &list.then {
             if name.name == to {
@@ -290,7 +294,7 @@ fn leads_back<'a>(
                 continue;
             }
             path.push(&name.name);
-            if let Some(place) = leads_back(config, &name.name, to, path) {
+            if let Some(place) = leads_back(names, &name.name, to, path) {
                 return Some(place);
             }
             path.pop();

@@ -308,6 +308,10 @@ fn in_the_router_settings() {
             "b.yaml:7:44: `fallbacks` go round in a circle: smart → backup → smart; take one of them out",
         ),
         (
+            "fallbacks: [{smart: [backup]}, {anthropic/claude-sonnet-4-6: [smart]}]",
+            "b.yaml:7:65: `fallbacks` go round in a circle: smart → backup → smart; take one of them out",
+        ),
+        (
             "fallbacks: [{smart: [smart]}]",
             "b.yaml:7:24: `fallbacks` go round in a circle: smart → smart; take one of them out",
         ),
