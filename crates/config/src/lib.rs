@@ -177,7 +177,8 @@ impl Config {
         self.capabilities.iter().map(ToString::to_string).collect()
     }
 
-    /// What there is to say of the catalogue that was read, such as a price that had to be rounded up.
+    /// What there is to say of what was read, such as a price that had to be rounded up, or a deployment that is shown
+    /// no key.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks

@@ -5,7 +5,8 @@ use backstop::region::Derivation;
 use crate::error::{ConfigError, Place, nearest};
 use crate::facts::Known;
 use crate::read::Section;
-use crate::schema::{AwsCredentials, BedrockConfig, ProviderConfig};
+use crate::schema::{AwsCredentials, BedrockConfig, DeploymentConfig, ProviderConfig};
+use crate::source::Environment;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prefix {
@@ -230,6 +231,27 @@ fn bedrock(params: &mut Section<'_>, base: Option<String>) -> Result<ProviderCon
     }))
 }
 
+/// A line for each deployment that is not shown the key which everybody has in a variable, as it is another host.
+pub(crate) fn remarks(deployments: &[DeploymentConfig], environment: &Environment) -> Vec<String> {
+    let Some(_) = environment.variable("OPENAI_API_KEY") else {
+        return Vec::new();
+    };
+    let is_shown_none = |deployment: &&DeploymentConfig| {
+        let provider = &deployment.provider;
+        matches!(provider, ProviderConfig::OpenAi { key: None, .. })
+    };
+    let deployments = deployments.iter().filter(is_shown_none);
+    deployments
+        .map(|deployment| {
+            format!(
+                "the deployment `{}` is shown no key, for its `api_base` is not OpenAI's; \
+                 if it needs one, write `api_key: os.environ/OPENAI_API_KEY` or another",
+                deployment.id
+            )
+        })
+        .collect()
+}
+
 fn is_within(url: &str, domain: &str) -> bool {
     let url = url.parse::<http::Uri>().ok();
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
@@ -279,7 +301,7 @@ fn check_url(key: &str, url: &str, place: Place) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Environment};
+    use crate::Config;
 
     fn provider(model: &str, base: &str) -> Result<ProviderConfig, ConfigError> {
         let text =
@@ -287,6 +309,27 @@ mod tests {
         let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")];
         let config = Config::parse("b.yaml", &text, &Environment::given(keys))?;
         Ok(config.deployments[0].provider.clone())
+    }
+
+    #[test]
+    fn who_is_shown_no_key_is_told() {
+        let text = "model_list:\n\
+            - {model_name: a, litellm_params: {model: openai/llama, api_base: 'http://10.0.0.5/v1'}}\n\
+            - {model_name: b, litellm_params: {model: openai/gpt-4o, api_key: sk-3}}\n";
+        let remarks = |environment: Environment| {
+            let config = Config::parse("b.yaml", text, &environment).expect("sound");
+            config.remarks().to_vec()
+        };
+        assert_eq!(remarks(Environment::given([("HOME", "/")])), [""; 0]);
+        let told = remarks(Environment::given([("OPENAI_API_KEY", "sk-1")]));
+        let [told] = &*told else {
+            panic!("{told:?}");
+        };
+        assert!(
+            told.starts_with("the deployment `openai/llama` is shown no key"),
+            "{told}"
+        );
+        assert!(!told.contains("sk-1"), "{told}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::read::Section;
 use crate::residency;
 use crate::schema::{AuditConfig, Config, General, Router};
 use crate::source::Environment;
-use crate::{capabilities, clients, store};
+use crate::{capabilities, clients, provider, store};
 
 const LATER: &str = "is not supported yet";
 
@@ -87,6 +87,8 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         autos: &autos,
     };
     let policies = residency::policies(rules.unwrap_or_default(), &known_to_rules)?;
+    let mut remarks = known.remarks();
+    remarks.extend(provider::remarks(&deployments, environment));
     Ok(Config {
         deployments,
         capabilities,
@@ -94,7 +96,7 @@ pub(crate) fn config(document: Node, environment: &Environment) -> Result<Config
         budgets,
         unpriced,
         store,
-        remarks: known.remarks(),
+        remarks,
         router,
         general,
         audit,
