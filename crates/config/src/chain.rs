@@ -256,8 +256,9 @@ impl<'a> Names<'a> {
 /// A list that leads back to its own name would promise what cannot be: each deployment is asked once.
 fn refuse_cycles(names: &Names<'_>) -> Result<(), ConfigError> {
     for list in &names.config.router.fallbacks {
-        let mut path = vec![list.of.name.as_str()];
-        if let Some(place) = leads_back(names, &list.of.name, &list.of.name, &mut path) {
+        let of = list.of.name.as_str();
+        let (mut path, mut seen) = (vec![of], vec![of]);
+        if let Some(place) = leads_back(names, of, of, &mut path, &mut seen) {
             let path = path.join(" → ");
             return Err(ConfigError::at(
                 place,
@@ -274,6 +275,7 @@ fn leads_back<'a>(
     from: &str,
     to: &str,
     path: &mut Vec<&'a str>,
+    seen: &mut Vec<&'a str>,
 ) -> Option<crate::error::Place> {
     // Whoever goes on with a model goes on with the lists of its deployments, too.
     let members = names.groups.get(from).map_or(&[][..], Vec::as_slice);
@@ -290,11 +292,13 @@ fn leads_back<'a>(
                 path.push(&name.name);
                 return Some(name.place);
             }
-            if path.contains(&name.name.as_str()) {
+            // What has not led back by one way does not by another.
+            if seen.contains(&name.name.as_str()) {
                 continue;
             }
+            seen.push(&name.name);
             path.push(&name.name);
-            if let Some(place) = leads_back(names, &name.name, to, path) {
+            if let Some(place) = leads_back(names, &name.name, to, path, seen) {
                 return Some(place);
             }
             path.pop();

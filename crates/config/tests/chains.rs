@@ -119,6 +119,23 @@ router_settings:
 }
 
 #[test]
+fn many_lists_of_many_names_are_read_at_once() {
+    let models = (0..40).map(|n| {
+        format!("  - {{model_name: m{n}, litellm_params: {{model: openai/gpt-4o, api_key: k}}}}\n")
+    });
+    let lists = (0..39).map(|n| {
+        let then: Vec<_> = (n + 1..40).map(|then| format!("m{then}")).collect();
+        format!("    - m{n}: [{}]\n", then.join(", "))
+    });
+    let text = format!(
+        "model_list:\n{}router_settings:\n  fallbacks:\n{}",
+        models.collect::<String>(),
+        lists.collect::<String>()
+    );
+    assert_eq!(chain(&text, "m0").len(), 40);
+}
+
+#[test]
 fn one_model_string_twice_gets_two_ids() {
     let text = "
 model_list:
