@@ -1,6 +1,7 @@
 //! From OpenAI's request to Anthropic's.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use backstop_chat::{Chat, Conversation, ProviderError, ToolChoice as Choice};
 
@@ -156,13 +157,14 @@ fn tools<'a>(
     }
     if tools.is_empty() {
         // Calls in the messages need their tools to be known.
+        let mut names = HashSet::new();
         for call in conversation
             .messages
             .iter()
             .flat_map(|message| &message.tool_calls)
         {
             let name = &*call.function.name;
-            if !tools.iter().any(|tool: &Tool<'_>| tool.name == name) {
+            if names.insert(name) {
                 tools.push(Tool {
                     name,
                     description: None,

@@ -708,3 +708,23 @@ fn a_key_is_never_shown() {
         assert!(!shown.contains("5up3rs3cr3t"), "{shown}");
     }
 }
+
+#[test]
+fn many_calls_and_results_take_time_by_their_number_and_are_noted_once() {
+    const CALLS: usize = 30_000;
+    let call = |id: usize| json!({"id": format!("c{id}"), "type": "function", "function": {"name": format!("f{id}"), "arguments": "?"}});
+    let result =
+        |id: usize| json!({"role": "tool", "tool_call_id": format!("c{id}"), "content": "x"});
+    let mut messages = vec![
+        json!({"role": "user", "content": "hi"}),
+        json!({"role": "assistant", "tool_calls": (0..CALLS).map(call).collect::<Vec<_>>()}),
+    ];
+    messages.extend((0..CALLS).map(result));
+    messages.push(json!({"role": "user", "content": "and?"}));
+    let (body, notes) = translated("claude-sonnet-4-6", json!({"messages": messages}));
+    let results = &body["messages"][2]["content"];
+    assert_eq!(results.as_array().map(Vec::len), Some(CALLS + 1));
+    assert_eq!(results[CALLS]["text"], "and?");
+    assert_eq!(body["tools"].as_array().map(Vec::len), Some(CALLS));
+    assert_eq!(notes.len(), 2, "{:?}", notes.first());
+}

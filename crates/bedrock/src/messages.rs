@@ -23,8 +23,26 @@ pub(crate) fn incapable(why: &'static str) -> ProviderError {
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     pub(crate) system: Vec<String>,
-    turns: Vec<(aws::ConversationRole, Vec<aws::ContentBlock>)>,
+    turns: Vec<Turn>,
     pub(crate) notes: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    role: aws::ConversationRole,
+    /// The results of calls, which stand before whatever else the user says.
+    results: Vec<aws::ContentBlock>,
+    said: Vec<aws::ContentBlock>,
+}
+
+impl Turn {
+    fn of(role: aws::ConversationRole, said: Vec<aws::ContentBlock>) -> Self {
+        Self {
+            role,
+            results: Vec::new(),
+            said,
+        }
+    }
 }
 
 impl Turns {
@@ -34,7 +52,7 @@ impl Turns {
             turns.message(message)?;
         }
         let opening = match turns.turns.first() {
-            Some((aws::ConversationRole::User, _)) => return Ok(turns),
+            Some(first) if first.role == aws::ConversationRole::User => return Ok(turns),
             // Nobody but the operator speaks: that is the question.
             None if !turns.system.is_empty() => {
                 turns
@@ -51,26 +69,20 @@ impl Turns {
                 vec![aws::ContentBlock::Text(".".to_owned())]
             }
         };
-        turns
-            .turns
-            .insert(0, (aws::ConversationRole::User, opening));
+        let opening = Turn::of(aws::ConversationRole::User, opening);
+        turns.turns.insert(0, opening);
         Ok(turns)
     }
 
     /// Whether the last turn is the assistant's: the answer is to go on from there.
     pub(crate) fn is_prefill(&self) -> bool {
-        matches!(
-            self.turns.last(),
-            Some((aws::ConversationRole::Assistant, _))
-        )
+        let last = self.turns.last();
+        last.is_some_and(|last| last.role == aws::ConversationRole::Assistant)
     }
 
     /// Readies the last turn to be gone on from.
     pub(crate) fn prefill(&mut self) -> Result<(), ProviderError> {
-        let last = self
-            .turns
-            .last_mut()
-            .and_then(|(_, blocks)| blocks.last_mut());
+        let last = self.turns.last_mut().and_then(|turn| turn.said.last_mut());
         let Some(aws::ContentBlock::Text(text)) = last else {
             return Err(incapable("a tool call cannot be gone on from"));
         };
@@ -86,9 +98,11 @@ impl Turns {
     pub(crate) fn into_messages(self) -> Vec<aws::Message> {
         self.turns
             .into_iter()
-            .map(|(role, content)| {
+            .map(|turn| {
+                let mut content = turn.results;
+                content.extend(turn.said);
                 aws::Message::builder()
-                    .role(role)
+                    .role(turn.role)
                     .set_content(Some(content))
                     .build()
                     .expect("a message has a role and content")
@@ -120,7 +134,7 @@ impl Turns {
             }
             Role::Tool => {
                 let result = tool_result(message)?;
-                self.push(aws::ConversationRole::User, result);
+                self.turn(aws::ConversationRole::User).results.push(result);
             }
             _ => return Err(incapable("Converse has no messages of this role")),
         }
@@ -151,9 +165,8 @@ impl Turns {
 
     /// How many images the last turn has.
     fn images(&self) -> usize {
-        self.turns.last().map_or(0, |(_, blocks)| {
-            blocks.iter().filter(|block| block.is_image()).count()
-        })
+        let said = self.turns.last().map_or(&[][..], |turn| &turn.said);
+        said.iter().filter(|block| block.is_image()).count()
     }
 
     /// Converse rejects blank text.
@@ -164,16 +177,15 @@ impl Turns {
     }
 
     fn push(&mut self, role: aws::ConversationRole, block: aws::ContentBlock) {
-        match self.turns.last_mut() {
-            // Results stand before whatever else the user says.
-            Some((last, blocks)) if *last == role && block.is_tool_result() => {
-                let results = blocks.iter().take_while(|block| block.is_tool_result());
-                let at = results.count();
-                blocks.insert(at, block);
-            }
-            Some((last, blocks)) if *last == role => blocks.push(block),
-            _ => self.turns.push((role, vec![block])),
+        self.turn(role).said.push(block);
+    }
+
+    /// The turn that `role` has, or a new one.
+    fn turn(&mut self, role: aws::ConversationRole) -> &mut Turn {
+        if self.turns.last().is_none_or(|last| last.role != role) {
+            self.turns.push(Turn::of(role, Vec::new()));
         }
+        self.turns.last_mut().expect("it was there, or was added")
     }
 
     fn tool_use(&mut self, call: &ToolCall<'_>) -> aws::ContentBlock {
@@ -292,7 +304,34 @@ fn image(url: &ImageUrl<'_>) -> Result<aws::ImageBlock, ProviderError> {
 
 #[cfg(test)]
 mod tests {
-    use super::tool_id;
+    use super::{Turns, tool_id};
+    use crate::models::rules;
+    use crate::tools::Tools;
+    use backstop_chat::Chat;
+
+    #[test]
+    fn many_calls_and_results_take_time_by_their_number() {
+        const CALLS: usize = 100_000;
+        let list = |one: fn(usize) -> String| (0..CALLS).map(one).collect::<Vec<_>>().join(",");
+        let calls = list(|id| {
+            format!(
+                r#"{{"id":"{id}","type":"function","function":{{"name":"f{id}","arguments":""}}}}"#
+            )
+        });
+        let results =
+            list(|id| format!(r#"{{"role":"tool","tool_call_id":"{id}","content":"x"}}"#));
+        let chat = Chat::parse(format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","tool_calls":[{calls}]}},{results}]}}"#
+        ));
+        let chat = chat.expect("a request");
+        let conversation = chat.conversation().expect("valid");
+        let turns = Turns::read(&conversation).expect("it can be said");
+        let results = turns.into_messages().pop().expect("the last turn");
+        assert_eq!(results.content().len(), CALLS);
+        let tools = Tools::read(&conversation, rules("anthropic.claude-sonnet-4-6"));
+        let config = tools.expect("they can be described").config;
+        assert_eq!(config.map(|config| config.tools().len()), Some(CALLS));
+    }
 
     #[test]
     fn tool_ids_fit_and_stay_apart() {

@@ -1,5 +1,7 @@
 //! Tools and the choice among them.
 
+use std::collections::HashSet;
+
 use aws_sdk_bedrockruntime::types as aws;
 use aws_smithy_types::Document;
 use backstop_chat::{Conversation, Function, ProviderError, ToolChoice};
@@ -51,8 +53,9 @@ impl Tools {
         }
         // Converse rejects a history with calls unless tools are described, whether or not they may be called.
         if !offered {
-            for (index, name) in called.iter().enumerate() {
-                if !called[..index].contains(name) {
+            let mut names = HashSet::new();
+            for name in &called {
+                if names.insert(*name) {
                     list.push(described(name, None, any_object(), None));
                 }
             }

@@ -14,7 +14,7 @@ pub(super) fn turns<'a>(
     note: Note<'_>,
 ) -> Result<(Vec<Block<'a>>, Vec<Turn<'a>>), ProviderError> {
     let mut system = Vec::new();
-    let mut turns: Vec<Turn<'a>> = Vec::new();
+    let mut spoken = Spoken::default();
     for message in &conversation.messages {
         match message.role {
             Role::System | Role::Developer => {
@@ -23,7 +23,7 @@ pub(super) fn turns<'a>(
             }
             Role::User => {
                 let said = blocks(message.content.as_ref())?;
-                push(&mut turns, Speaker::User, said);
+                spoken.push(Speaker::User, said);
             }
             Role::Assistant => {
                 let mut said = blocks(message.content.as_ref())?;
@@ -36,9 +36,9 @@ pub(super) fn turns<'a>(
                         input: input(&call.function.arguments, note),
                     });
                 }
-                push(&mut turns, Speaker::Assistant, said);
+                spoken.push(Speaker::Assistant, said);
             }
-            Role::Tool => push(&mut turns, Speaker::User, vec![result(message)?]),
+            Role::Tool => spoken.result(result(message)?),
             _ => {
                 return Err(incapable(
                     "it has no results of functions by the older name",
@@ -46,6 +46,7 @@ pub(super) fn turns<'a>(
             }
         }
     }
+    let mut turns = spoken.into_turns();
     match turns.first() {
         Some(first) if first.role == Speaker::User => {}
         // Nobody but the operator speaks: that is the question.
@@ -89,28 +90,53 @@ pub(super) fn turns<'a>(
     Ok((system, turns))
 }
 
-/// Adds to the turn that `speaker` has, or begins one. Results of calls stand before anything that the user says.
-fn push<'a>(turns: &mut Vec<Turn<'a>>, speaker: Speaker, mut said: Vec<Block<'a>>) {
-    match turns.last_mut() {
-        // A blank message.
-        _ if said.is_empty() => {}
-        Some(turn) if turn.role == speaker => {
-            let is_result = |block: &Block<'_>| matches!(block, Block::ToolResult { .. });
-            if said.iter().all(is_result) {
-                let at = turn
-                    .content
-                    .iter()
-                    .take_while(|block| is_result(block))
-                    .count();
-                turn.content.splice(at..at, said);
-            } else {
-                turn.content.append(&mut said);
-            }
+/// Turns in the making.
+#[derive(Default)]
+struct Spoken<'a>(Vec<Making<'a>>);
+
+struct Making<'a> {
+    speaker: Speaker,
+    /// The results of calls, which stand before whatever else the user says.
+    results: Vec<Block<'a>>,
+    said: Vec<Block<'a>>,
+}
+
+impl<'a> Spoken<'a> {
+    /// The turn that `speaker` has, or a new one.
+    fn turn(&mut self, speaker: Speaker) -> &mut Making<'a> {
+        if self.0.last().is_none_or(|last| last.speaker != speaker) {
+            self.0.push(Making {
+                speaker,
+                results: Vec::new(),
+                said: Vec::new(),
+            });
         }
-        _ => turns.push(Turn {
-            role: speaker,
-            content: said,
-        }),
+        self.0.last_mut().expect("it was there, or was added")
+    }
+
+    fn push(&mut self, speaker: Speaker, said: Vec<Block<'a>>) {
+        // A blank message begins no turn.
+        if !said.is_empty() {
+            self.turn(speaker).said.extend(said);
+        }
+    }
+
+    fn result(&mut self, result: Block<'a>) {
+        self.turn(Speaker::User).results.push(result);
+    }
+
+    fn into_turns(self) -> Vec<Turn<'a>> {
+        let turns = self.0.into_iter();
+        turns
+            .map(|turn| {
+                let mut content = turn.results;
+                content.extend(turn.said);
+                Turn {
+                    role: turn.speaker,
+                    content,
+                }
+            })
+            .collect()
     }
 }
 
