@@ -173,13 +173,18 @@ impl Trail {
         });
     }
 
-    /// Adds a remark to the attempt that was opened last, or to the request if there is none.
+    /// Adds a remark to the attempt that was opened last, or to the request if there is none. What is said twice is
+    /// noted once.
     pub fn note(&self, note: impl Into<Cow<'static, str>>) {
+        let note = note.into();
         let mut state = self.state();
         let record = &mut state.record;
-        match record.attempts.last_mut() {
-            Some(attempt) => attempt.notes.push(note.into()),
-            None => record.notes.push(note.into()),
+        let notes = match record.attempts.last_mut() {
+            Some(attempt) => &mut attempt.notes,
+            None => &mut record.notes,
+        };
+        if !notes.contains(&note) {
+            notes.push(note);
         }
     }
 

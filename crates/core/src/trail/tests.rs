@@ -180,8 +180,10 @@ fn a_ceiling_is_noted_once() {
 async fn notes_go_to_the_open_attempt() {
     let trail = Trail::start();
     trail.note("before any attempt");
+    trail.note("before any attempt");
     let _open = trail.attempt(&deployment("a"));
     trail.note("temperature dropped");
+    trail.note("temperature dropped".to_owned());
     let record = trail.snapshot();
     assert_eq!(record.notes, ["before any attempt"]);
     assert_eq!(record.attempts[0].notes, ["temperature dropped"]);
