@@ -245,6 +245,7 @@ proptest! {
         let begin: Vec<usize> = bounds.iter().copied().filter(|b| delivered[(*b).min(at)..].chars().count() >= SURE && *b <= at).collect();
         let from = begin[back.index(begin.len())];
         prop_assume!(!text[from..].starts_with(char::is_whitespace));
+        prop_assume!(!is_said_before(delivered, from) && !may_come_again(delivered, from));
         let leg = format!("{}{rest}", &delivered[from..]);
         let leg_bounds: Vec<usize> = leg.char_indices().map(|(at, _)| at).chain([leg.len()]).collect();
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| leg_bounds[cut.index(leg_bounds.len())]).collect();
@@ -312,7 +313,12 @@ proptest! {
         at in any::<prop::sample::Index>(),
         from in any::<prop::sample::Index>(),
     ) {
-        let text: String = (0..words).map(|word| format!("w{word} ")).collect();
+        // No four characters of it stand anywhere else in it.
+        let letter = |at: u32| char::from_u32(u32::from('a') + at).expect("a letter");
+        let text: String = (0..words)
+            .map(|word| (letter(word % 20), letter(word / 20)))
+            .map(|(outer, inner)| format!("{}{inner}{outer} ", outer.to_ascii_uppercase()))
+            .collect();
         let at = at.index(text.len());
         let from = from.index(at + 1);
         let (delivered, leg) = (&text[..at], &text[from..]);
