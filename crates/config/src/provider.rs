@@ -95,6 +95,10 @@ pub(crate) fn split(
         ));
     }
     if let Some((_, found)) = PREFIXES.iter().find(|(known, _)| *known == prefix) {
+        let model = match found {
+            Prefix::Bedrock => converse(model, name, place)?,
+            Prefix::OpenAi | Prefix::Anthropic => model,
+        };
         return Ok((*found, model.to_owned()));
     }
     if LATER.contains(&prefix) {
@@ -109,6 +113,20 @@ pub(crate) fn split(
         Some(near) => error.help(format!("did you mean `{near}/{model}`?")),
         None => error,
     })
+}
+
+/// Bedrock's name of a model, which LiteLLM writes behind the API that it is called by: of those, Converse is ours.
+fn converse<'a>(model: &'a str, name: &str, place: Place) -> Result<&'a str, ConfigError> {
+    match model.split_once('/') {
+        Some(("converse", model)) => Ok(model),
+        // The name of a profile has one of its own.
+        Some((what, model)) if !what.starts_with("arn:") => {
+            let message = format!("`{what}` in `{name}` is not supported yet");
+            let help = format!("models are called by Converse: write `bedrock/{model}`");
+            Err(ConfigError::at(place, message).help(help))
+        }
+        _ => Ok(model),
+    }
 }
 
 fn unsupported(prefix: &str, name: &str, place: Place) -> ConfigError {

@@ -57,6 +57,23 @@ fn a_model_without_its_provider_is_who_lists_it() {
 }
 
 #[test]
+fn a_model_of_bedrock_behind_the_api_that_it_is_called_by() {
+    for (written, model) in [
+        ("converse/amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.x",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.x",
+        ),
+    ] {
+        let text = format!(
+            "model_list: [{{model_name: a, litellm_params: {{model: 'bedrock/{written}', aws_region_name: us-east-1}}}}]\n"
+        );
+        let config = parse(&text).unwrap_or_else(|error| panic!("{written}: {error}"));
+        assert_eq!(&*config.chains()[0].steps[0].model, model);
+    }
+}
+
+#[test]
 fn in_model_info() {
     for (info, expected) in [
         (

@@ -146,6 +146,11 @@ fn in_the_model_list() {
              anthropic/my-model, bedrock/my-model",
         ),
         (
+            entry("litellm_params: {model: bedrock/invoke/amazon.nova-pro-v1:0}"),
+            "b.yaml:3:29: `invoke` in `bedrock/invoke/amazon.nova-pro-v1:0` is not supported yet; models are called by \
+             Converse: write `bedrock/amazon.nova-pro-v1:0`",
+        ),
+        (
             entry("litellm_params: {model: gemini-2.5-pro}"),
             "b.yaml:3:29: the provider `gemini` of `gemini-2.5-pro` is not supported yet; a server that speaks OpenAI's \
              format is reached as `openai/…` with `api_base`",
