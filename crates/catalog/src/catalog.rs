@@ -81,7 +81,8 @@ impl Catalog {
     ///
     /// A name that is not listed is looked up without the day of its snapshot and, at Bedrock, without its version
     /// and the geography of its inference profile; a profile that is not listed has no price, because a region may
-    /// cost more. An ARN is unknown: it does not say which model it stands for.
+    /// cost more. An ARN is unknown: it does not say which model it stands for. What stands behind a `+` is not looked
+    /// at: those are faults that the simulator is asked for.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str) -> Option<Facts> {
         let (facts, priced) = names::ids(provider, model)

@@ -39,12 +39,16 @@ pub(crate) fn ids(provider: &str, model: &str) -> Vec<(String, bool)> {
             }
         }
     };
-    spellings(model, true);
-    if provider == "bedrock"
-        && let Some(rest) = without_profile(model)
-    {
-        // A region may cost more than the model does elsewhere.
-        spellings(rest, false);
+    // Behind a `+` stand the faults that the simulator is asked for: the model that it plays is the one before.
+    let played = model.split_once('+').map(|(model, _)| model);
+    for model in [Some(model), played].into_iter().flatten() {
+        spellings(model, true);
+        if provider == "bedrock"
+            && let Some(rest) = without_profile(model)
+        {
+            // A region may cost more than the model does elsewhere.
+            spellings(rest, false);
+        }
     }
     ids
 }
@@ -128,6 +132,10 @@ mod tests {
             ]
         );
         assert_eq!(names("openai", "o1"), ["openai/o1"]);
+        assert_eq!(
+            names("openai", "o1+slow=20+cut=5"),
+            ["openai/o1+slow=20+cut=5", "openai/o1"]
+        );
         assert_eq!(names("x", ""), ["x/"]);
         assert_eq!(names("x", "-20250929"), ["x/-20250929"]);
         assert_eq!(names("x", "é-2025é0929"), ["x/é-2025é0929"]);
