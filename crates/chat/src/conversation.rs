@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 /// The request as OpenAI's chat completions define it. `null` and absent are the same.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 #[non_exhaustive]
 pub struct Conversation<'a> {
     /// The messages.
@@ -75,6 +76,7 @@ pub enum Role {
 
 /// One message.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a role")]
 #[non_exhaustive]
 pub struct Message<'a> {
     /// Who speaks.
@@ -166,6 +168,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 
 /// One part of a message. Which of the fields is there follows from `kind`.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a type")]
 #[non_exhaustive]
 pub struct Part<'a> {
     /// `text`, `image_url`, `input_audio`, `file`, `refusal`.
@@ -184,6 +187,7 @@ pub struct Part<'a> {
 
 /// An image, by URL or inline.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a url")]
 #[non_exhaustive]
 pub struct ImageUrl<'a> {
     /// `http(s):` or `data:`.
@@ -208,6 +212,7 @@ impl ImageUrl<'_> {
 
 /// A tool call that the assistant made.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with an id")]
 #[non_exhaustive]
 pub struct ToolCall<'a> {
     /// Its id.
@@ -220,6 +225,7 @@ pub struct ToolCall<'a> {
 
 /// The function of a call.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a name")]
 #[non_exhaustive]
 pub struct FunctionCall<'a> {
     /// Its name.
@@ -232,6 +238,7 @@ pub struct FunctionCall<'a> {
 
 /// A tool that is offered.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a type")]
 #[non_exhaustive]
 pub struct Tool<'a> {
     /// `function`, or a provider's own kind.
@@ -244,6 +251,7 @@ pub struct Tool<'a> {
 
 /// A function that is offered.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a name")]
 #[non_exhaustive]
 pub struct Function<'a> {
     /// Its name.
@@ -278,12 +286,14 @@ pub enum ToolChoice<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for ToolChoice<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an object with a name")]
         struct Named<'a> {
             #[serde(borrow)]
             name: Text<'a>,
         }
 
         #[derive(Deserialize)]
+        #[serde(expecting = "an object with a type")]
         struct Object<'a> {
             #[serde(borrow)]
             function: Option<Named<'a>>,
@@ -311,6 +321,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ToolChoice<'a> {
 
 /// What form the answer must have.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a type")]
 #[non_exhaustive]
 pub struct ResponseFormat<'a> {
     /// `text`, `json_object`, `json_schema`.
@@ -323,6 +334,7 @@ pub struct ResponseFormat<'a> {
 
 /// The schema that the answer must follow.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with a name")]
 #[non_exhaustive]
 pub struct JsonSchema<'a> {
     /// Its name.

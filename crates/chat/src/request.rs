@@ -155,7 +155,25 @@ impl Chat {
     ///
     /// [`InvalidChat`] where a part that only a translation looks at has a wrong type.
     pub fn conversation(&self) -> Result<Conversation<'_>, InvalidChat> {
-        serde_json::from_slice(&self.payload).map_err(|error| InvalidChat::json(&error))
+        serde_json::from_slice(&self.payload).map_err(|error| {
+            let param = self.member_at(&error).map(str::to_owned);
+            InvalidChat::new(error.to_string(), param)
+        })
+    }
+
+    /// The top-level member in which the parser stopped.
+    fn member_at(&self, error: &serde_json::Error) -> Option<&'static str> {
+        let before: usize = self
+            .payload
+            .split_inclusive(|byte| *byte == b'\n')
+            .take(error.line().checked_sub(1)?)
+            .map(<[u8]>::len)
+            .sum();
+        let at = before + error.column();
+        let mut members = self.head.members.iter();
+        members
+            .find(|member| (range(&member.value).start..=range(&member.value).end).contains(&at))?
+            .name
     }
 }
 
@@ -201,15 +219,16 @@ impl Ask for Chat {
         if self.max_output().is_some_and(|bound| bound <= tokens) {
             return true;
         }
-        let bound = tokens.to_string();
         let mut edit = self.edit();
-        // Both names may be there, and either may be the one that a provider looks at.
-        let both = self.has("max_tokens") && self.has("max_completion_tokens");
-        if both || !self.has("max_tokens") {
-            edit = edit.set("max_completion_tokens", bound.clone());
+        if self.max_output().is_none() {
+            edit = edit.set("max_completion_tokens", tokens.to_string());
         }
-        if self.has("max_tokens") {
-            edit = edit.set("max_tokens", bound);
+        // Both names may be there, and either may be the one that a provider looks at.
+        for name in ["max_tokens", "max_completion_tokens"] {
+            let bound = self.member(name).and_then(|bound| bound.parse().ok());
+            if bound.is_some_and(|bound: u64| bound > tokens) {
+                edit = edit.set(name, tokens.to_string());
+            }
         }
         let clamped = Self::parse(edit.finish()).expect("a valid request stays valid");
         // A bound changes nothing about the prompt.

@@ -192,6 +192,7 @@ impl<'de> Visitor<'de> for ContentSeed<'_> {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with a type")]
 struct PartShape<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,

@@ -35,6 +35,19 @@ fn reads_what_layers_need() {
 }
 
 #[test]
+fn the_larger_of_two_bounds_is_the_one_to_reckon_with() {
+    for bounds in [
+        r#""max_tokens": 4000, "max_completion_tokens": 1"#,
+        r#""max_completion_tokens": 4000, "max_tokens": 1"#,
+    ] {
+        let chat = Chat::parse(format!(
+            r#"{{"model": "m", "messages": [{{"role": "user", "content": "hi"}}], {bounds}}}"#
+        ));
+        assert_eq!(chat.expect("valid").max_output(), Some(4000), "{bounds}");
+    }
+}
+
+#[test]
 fn functions_by_their_older_name_are_tools() {
     let functions = r#"[{"name": "f", "parameters": {}}]"#;
     let text = format!(
@@ -151,6 +164,28 @@ fn says_what_is_wrong_without_the_parser_s_own_names_and_places() {
         let column = json.find(member).expect("it is in there") + member.len();
         let expected = format!("{expected} at line 1 column {column}");
         assert!(message.ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn a_translation_names_the_member_of_a_mistake() {
+    let messages = r#"[{"role": "user", "content": "x"}]"#;
+    for (text, param) in [
+        (format!(r#"{{"model": "m", "messages": {messages}, "tools": ["x"]}}"#), "tools"),
+        (
+            format!("{{\"model\": \"m\",\n\"messages\": {messages},\n\"tools\": [\n{{\"type\": 1}}]}}"),
+            "tools",
+        ),
+        (
+            r#"{"model": "m", "messages": [{"role": "user", "content": "x", "tool_calls": [1]}], "n": 1}"#
+                .to_owned(),
+            "messages",
+        ),
+    ] {
+        let chat = Chat::parse(text).expect("nobody has looked there");
+        let error = chat.conversation().expect_err("somebody does");
+        assert_eq!(error.param(), Some(param), "{error}");
+        assert!(!error.message().contains("struct "), "{error}");
     }
 }
 
