@@ -216,12 +216,11 @@ fn read<E: de::Error>(
                 .include_usage
                 .unwrap_or(false)
         }
-        "max_tokens" => {
-            // The newer name wins where both are given.
+        "max_tokens" | "max_completion_tokens" => {
+            // Where both are given, either may be the one that a provider looks at.
             let bound = typed(raw)?;
-            head.max_output.get_or_insert(bound);
+            head.max_output = head.max_output.max(Some(bound));
         }
-        "max_completion_tokens" => head.max_output = Some(typed(raw)?),
         "n" => {
             head.choices = typed::<u32, E>(raw)?.into();
             head.needs.several = head.choices > 1;

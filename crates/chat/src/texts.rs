@@ -193,5 +193,13 @@ mod tests {
             clamped(r#","max_tokens":9,"max_completion_tokens":9"#, 7),
             [Some(7), Some(7)]
         );
+        assert_eq!(
+            clamped(r#","max_completion_tokens":5,"max_tokens":9"#, 7),
+            [Some(7), Some(5)]
+        );
+        assert_eq!(
+            clamped(r#","max_tokens":null,"max_completion_tokens":null"#, 7),
+            [None, Some(7)]
+        );
     }
 }
