@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use backstop_chat::{Chat, Conversation, ProviderError, ToolChoice as Choice};
+use backstop_chat::{
+    Chat, Conversation, LEAST_THINKING, ProviderError, ToolChoice as Choice, thinking_budget,
+};
 
 use crate::PROVIDER;
-use crate::models::{BUDGETS, LEAST_BUDGET, Model, Thinking, rules};
+use crate::models::{Model, Thinking, rules};
 use crate::wire::{
     Format, Metadata, OutputConfig, Request, Schema, Speaker, Thinking as ThinkingConfig, Tool,
     ToolChoice,
@@ -274,7 +276,7 @@ fn think(
     if effort == "none" {
         return;
     }
-    let Some((_, budget)) = BUDGETS.iter().find(|(name, _)| *name == effort) else {
+    let Some(budget) = thinking_budget(effort) else {
         note("reasoning_effort dropped: it is not known here".into());
         return;
     };
@@ -301,8 +303,8 @@ fn think(
         }
         Thinking::Budget => {
             // Half of the bound is left for the answer itself.
-            let budget = (*budget).min(request.max_tokens / 2);
-            if budget < LEAST_BUDGET {
+            let budget = budget.min(request.max_tokens / 2);
+            if budget < LEAST_THINKING {
                 note("reasoning_effort dropped: max_tokens leaves no room to think".into());
             } else {
                 request.thinking = Some(ThinkingConfig::Enabled {

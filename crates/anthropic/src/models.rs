@@ -194,19 +194,6 @@ pub(crate) fn rules(model: &str) -> &'static Model {
         .unwrap_or(&NEWEST)
 }
 
-/// The tokens for thinking that an effort stands for, where the model wants a number.
-pub(crate) const BUDGETS: &[(&str, u64)] = &[
-    ("minimal", 1024),
-    ("low", 2048),
-    ("medium", 8192),
-    ("high", 16_384),
-    ("xhigh", 24_576),
-    ("max", 32_000),
-];
-
-/// The least budget that Anthropic takes.
-pub(crate) const LEAST_BUDGET: u64 = 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;

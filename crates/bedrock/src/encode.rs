@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_bedrockruntime::types as aws;
 use aws_smithy_types::Document;
-use backstop_chat::{Chat, Conversation, ProviderError};
+use backstop_chat::{Chat, Conversation, LEAST_THINKING, ProviderError, thinking_budget};
 use backstop_core::BoxError;
 
 use crate::document;
@@ -33,16 +33,6 @@ const DROPPED: [(&str, &[&str], &str); 7] = [
         &["\"auto\"", "\"default\""],
         "service_tier dropped",
     ),
-];
-
-/// What stands for an effort as a budget of thinking tokens; Anthropic takes no less than the first.
-const BUDGETS: [(&str, u64); 6] = [
-    ("minimal", 1024),
-    ("low", 1024),
-    ("medium", 4096),
-    ("high", 16_384),
-    ("xhigh", 24_576),
-    ("max", 32_768),
 ];
 
 /// The most entries of `requestMetadata`, and the longest key or value. Source: Converse's API reference.
@@ -151,7 +141,7 @@ impl Call {
         if effort == "none" {
             return None;
         }
-        let Some((_, budget)) = BUDGETS.iter().find(|(name, _)| *name == effort) else {
+        let Some(budget) = thinking_budget(effort) else {
             self.notes
                 .push("reasoning_effort dropped: it is not known here");
             return None;
@@ -185,8 +175,8 @@ impl Call {
             Effort::Budget => {
                 // Half of the bound is left for the answer itself.
                 let room = conversation.max_output().map_or(u64::MAX, |most| most / 2);
-                let budget = (*budget).min(room);
-                if budget < BUDGETS[0].1 {
+                let budget = budget.min(room);
+                if budget < LEAST_THINKING {
                     self.notes
                         .push("reasoning_effort dropped: max_tokens leaves no room for it");
                 } else {

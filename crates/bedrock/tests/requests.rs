@@ -367,6 +367,12 @@ async fn effort_by_model() {
         ["temperature and top_p dropped"],
         "thinking excludes them"
     );
+    let (body, _) = sent(CLAUDE, json!({"reasoning_effort": "medium"})).await;
+    assert_eq!(
+        body["additionalModelRequestFields"]["thinking"]["budget_tokens"],
+        json!(8192),
+        "as much as Anthropic itself is asked for"
+    );
     let (body, notes) = sent(
         CLAUDE,
         json!({"reasoning_effort": "low", "max_tokens": 100}),

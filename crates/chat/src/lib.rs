@@ -9,8 +9,8 @@
 //!   and any HTTP client.
 //! - [`Conversation`] and [`emit`]: the typed request and the OpenAI answer, for dialects that translate.
 //! - [`sse`]: server-sent events, from bytes however they are split.
-//! - [`answer`], [`patterns`] and [`endpoint`]: what the decoders, failure tables and base URLs of dialects have in
-//!   common.
+//! - [`answer`], [`patterns`], [`endpoint`] and [`thinking_budget`]: what the decoders, failure tables, base URLs and
+//!   models of dialects have in common.
 //!
 //! ```
 //! use backstop_chat::Chat;
@@ -49,6 +49,7 @@ mod request;
 mod said;
 pub mod sse;
 mod texts;
+mod thinking;
 
 pub use self::body::Body;
 pub use self::chunk::{Chunk, Finish, Meta};
@@ -67,4 +68,5 @@ pub use self::invalid::InvalidChat;
 pub use self::provider::Provider;
 pub use self::request::Chat;
 pub use self::said::CallDelta;
+pub use self::thinking::{LEAST_THINKING, thinking_budget};
 pub use backstop_core::Needs;
