@@ -125,6 +125,19 @@ fn of_one(error: &(dyn Error + 'static)) -> Rejection {
     }
 }
 
+/// The least that `Retry-After` can say.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Whether it ends without anybody's doing, also where nobody says when.
+fn passes(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::RateLimit
+            | FailureKind::Overloaded
+            | FailureKind::Ineligible(Ineligible::Saturated)
+    )
+}
+
 /// The table of statuses and codes.
 fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
     const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
@@ -219,6 +232,7 @@ fn of_kind(kind: FailureKind, retry_after: Option<Duration>) -> Rejection {
         ),
         _ => (BAD_REQUEST, "invalid_request", "the request is wrong"),
     };
+    let retry_after = retry_after.or_else(|| passes(kind).then_some(SOON));
     let rejection = Rejection::new(status, code, message, Outcome::of(kind));
     let rejection = match retry_after.and_then(moment) {
         Some(moment) if kind == FailureKind::Ineligible(Ineligible::Budget) => {

@@ -319,11 +319,18 @@ async fn every_error_has_its_status_and_code() {
             "rate_limit_exceeded",
             Some("1"),
         ),
+        // These pass, also where nobody says when.
+        (
+            one(FailureKind::RateLimit.into()),
+            429,
+            "rate_limit_exceeded",
+            Some("1"),
+        ),
         (
             one(FailureKind::Overloaded.into()),
             503,
             "upstream_overloaded",
-            None,
+            Some("1"),
         ),
         (
             Failure::ineligible(Ineligible::Cooling)

@@ -15,7 +15,7 @@ struct Told {
     code: &'static str,
     /// Who has nobody to go to asks again, unless it is of no use.
     attempts: usize,
-    /// The longest that may be asked for, in seconds; none where no return is known.
+    /// The longest that may be asked for, in seconds; none where asking again is of no use.
     retry: Option<u64>,
     /// The next caller gets no call, but this status, with the time that the rest has left.
     then: Option<u16>,
@@ -76,10 +76,10 @@ impl Told {
 
 const TOLD: &[Told] = &[
     told("500", 502, "upstream_error", 3),
-    told("503", 503, "upstream_overloaded", 3),
-    told("529", 503, "upstream_overloaded", 3),
+    told("503", 503, "upstream_overloaded", 3).retry(1),
+    told("529", 503, "upstream_overloaded", 3).retry(1),
     told("504", 504, "upstream_timeout", 1),
-    told("429", 429, "rate_limit_exceeded", 3),
+    told("429", 429, "rate_limit_exceeded", 3).retry(1),
     told("429=20", 429, "rate_limit_exceeded", 1)
         .retry(20)
         .then(503),
