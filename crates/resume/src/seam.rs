@@ -140,9 +140,9 @@ impl Seam {
             return Join::Unsure;
         }
         match found {
-            Some((_, at)) if is_said_before(expected, at) || may_come_again(expected, at) => {
-                Join::Unsure
-            }
+            Some((_, at)) if is_said_before(expected, at) => Join::Unsure,
+            // Asked from further back, it has repeated far more than what chance explains.
+            Some((_, at)) if self.rewound.is_none() && may_come_again(expected, at) => Join::Unsure,
             Some((cut, _)) => self.behind(cut, delivered, ended),
             None if self.mode == Mode::Prompted => self.look(delivered, expected, ended),
             None => Join::Nowhere,
@@ -280,11 +280,18 @@ fn is_said_before(text: &str, at: usize) -> bool {
     text.find(&text[at..]) != Some(at)
 }
 
-/// Whether what stands before `at` stands at the end of `text`, too: what stands behind it may then be what follows.
+/// Whether `text` ends as it does at `at`, or up to 11 characters behind it: who says again what stands there may have
+/// repeated as few, or none, and have gone on with what followed them before.
 fn may_come_again(text: &str, at: usize) -> bool {
-    let before = text[..at].trim_end().chars().rev();
-    let common = before.zip(text.chars().rev()).take_while(|(a, b)| a == b);
-    common.count() > CHANCE
+    let ends_alike = |before: &str| {
+        let common = before.chars().rev().zip(text.chars().rev());
+        common.take_while(|(a, b)| a == b).count()
+    };
+    let places = text[at..].char_indices().take(SURE).enumerate();
+    ends_alike(text[..at].trim_end()) > CHANCE
+        || places
+            .skip(1)
+            .any(|(few, (behind, _))| ends_alike(&text[..at + behind]) >= few.max(CHANCE + 1))
 }
 
 /// The places of the last `count` characters of `text`, the last one first.

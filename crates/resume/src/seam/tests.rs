@@ -143,6 +143,12 @@ fn where_the_text_repeats_itself_is_no_place() {
         ),
         "the same, behind white space"
     );
+    let delivered = "and | oak | between |\n| oak | b";
+    let rest = "etween |\n| oak | between |\n| - | - |\n";
+    assert!(
+        unsure(delivered, &format!(" | b{rest}")),
+        "four characters again, and then the rest"
+    );
     // As it was asked to begin, it means what was asked.
     let rows = row.repeat(20);
     let leg = format!("{}\nThe end.", anchor(&rows));
