@@ -82,7 +82,12 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl Error for BuildError {}
+impl Error for BuildError {
+    /// What is behind the cause, which is printed.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
+    }
+}
 
 impl From<ConfigError> for BuildError {
     fn from(error: ConfigError) -> Self {

@@ -250,10 +250,8 @@ impl fmt::Display for OpenError {
 }
 
 impl Error for OpenError {
+    /// What is behind the cause, which is printed.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.source {
-            Some(source) => Some(&**source),
-            None => None,
-        }
+        self.source.as_ref()?.source()
     }
 }
