@@ -114,9 +114,10 @@ impl Known {
 /// The answer to a request that [`ClientKeys`] did not admit.
 pub(crate) fn refused(rejection: Rejection, trail: &Trail) -> Response<Full<Bytes>> {
     let mut response = rejection.respond(trail).map(Full::new);
-    response
-        .headers_mut()
-        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     response
 }
 
