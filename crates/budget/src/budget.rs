@@ -133,7 +133,7 @@ impl Limit {
 /// let dollars = NanoUsd::from_usd_str("30")?;
 /// let web = Budget::new(Scope::Key, Limit::Usd(dollars), Window::month("UTC")?).of("web");
 /// assert_eq!(web.name(), "key=web/usd/month@UTC");
-/// assert_eq!(web.account(), web.name());
+/// assert_eq!(&**web.account(), web.name());
 ///
 /// // A hundred requests in 24 hours for each user. So far, it only tells.
 /// let users = Budget::new(Scope::User, Limit::Requests(100), Window::rolling(Duration::from_secs(86_400)))
@@ -224,12 +224,8 @@ impl Budget {
     /// Under which a ledger keeps its accounts: its name, and if that was set, scope, id, currency and window, so that
     /// nothing is read as what it is not. Limit and mode may change, and what was spent stays.
     #[must_use]
-    pub fn account(&self) -> &str {
+    pub const fn account(&self) -> &Arc<str> {
         &self.account
-    }
-
-    pub(crate) fn shared_account(&self) -> Arc<str> {
-        Arc::clone(&self.account)
     }
 
     /// What the limit is shared by.

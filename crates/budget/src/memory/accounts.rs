@@ -78,7 +78,7 @@ impl Accounts {
             let accounts = stripes.iter().flat_map(|stripe| &stripe.accounts);
             for ((name, id), account) in accounts {
                 let is_asked_for =
-                    **name == *budget.account() && budget.id().is_none_or(|only| only == id);
+                    name == budget.account() && budget.id().is_none_or(|only| only == id);
                 if is_asked_for && account.counting(span).next().is_some() {
                     balances.push(account.balance(budget, id, span));
                 }
@@ -155,7 +155,7 @@ impl Locked<'_> {
 }
 
 fn key(leg: &Leg) -> Key {
-    (leg.budget().shared_account(), Arc::clone(leg.id()))
+    (Arc::clone(leg.budget().account()), Arc::clone(leg.id()))
 }
 
 impl Stripe {

@@ -156,7 +156,7 @@ impl Model {
         for leg in legs {
             let (reserved, spent, overrun) = of(leg.budget().currency());
             self.entries.push(Entry {
-                budget: leg.budget().account().to_owned(),
+                budget: leg.budget().account().to_string(),
                 id: leg.id().to_string(),
                 bucket: leg.span().bucket(),
                 reserved,

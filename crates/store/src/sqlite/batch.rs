@@ -199,17 +199,18 @@ impl<'db> Batch<'db> {
 
     /// The account, with all its rows from `since` on.
     fn account(&mut self, key: Key, since: i64) -> rusqlite::Result<&mut Account> {
-        let mut read = self.transaction.prepare_cached(
-            "SELECT bucket, until, spent, reserved, overrun FROM account
-             WHERE budget = ?1 AND id = ?2 AND bucket >= ?3 AND bucket < ?4",
-        )?;
-        let (name, id) = (Arc::clone(&key.0), Arc::clone(&key.1));
-        let account = self.accounts.entry(key).or_insert(Account {
+        let account = self.accounts.entry(key);
+        let key = account.key().clone();
+        let account = account.or_insert(Account {
             since: i64::MAX,
             rows: BTreeMap::new(),
         });
         if account.since > since {
-            let mut rows = read.query(params![name, id, since, account.since])?;
+            let mut read = self.transaction.prepare_cached(
+                "SELECT bucket, until, spent, reserved, overrun FROM account
+                 WHERE budget = ?1 AND id = ?2 AND bucket >= ?3 AND bucket < ?4",
+            )?;
+            let mut rows = read.query(params![key.0, key.1, since, account.since])?;
             while let Some(row) = rows.next()? {
                 let read = Row {
                     until: row.get(1)?,
@@ -267,7 +268,7 @@ pub(super) fn balances(
 }
 
 fn key(leg: &Leg) -> Key {
-    (leg.budget().account().into(), Arc::clone(leg.id()))
+    (Arc::clone(leg.budget().account()), Arc::clone(leg.id()))
 }
 
 /// Sums stop where the database's integers do, long before anybody has spent so much.
