@@ -158,7 +158,10 @@ pub(crate) fn check(case: &Case, response: &Response, record: &Value) -> Result<
     let read = Read::of(response)?;
     let text = case.text();
     read.is_one()?;
-    let failed = case.expected == Expected::Error;
+    let attempts = record["attempts"].as_array().map_or(0, Vec::len);
+    // A rest that begins, by chance, as the text ends is asked for again, from further back: that can be verified.
+    let asked_again = read.error.is_none() && attempts > case.legs.len();
+    let failed = case.expected == Expected::Error && !asked_again;
     if failed {
         read.is_an_error()?;
         ensure!(
@@ -188,10 +191,7 @@ pub(crate) fn check(case: &Case, response: &Response, record: &Value) -> Result<
             "not by {mode}: {:?}",
             read.resumed
         );
-        let went_on = record["attempts"]
-            .as_array()
-            .is_some_and(|attempts| attempts.len() > 1);
-        ensure!(went_on, "nobody went on: {record}");
+        ensure!(attempts > 1, "nobody went on: {record}");
     }
     Ok(())
 }

@@ -52,3 +52,22 @@ async fn each_break_at_each_provider_before_each_other() {
     }
     run(cases).await;
 }
+
+/// The text ends with `x + 1`, and its rest is ` 12`: that may be said again, or new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rest_that_begins_as_the_text_ends() {
+    let mut cases = Vec::new();
+    for first in &VOICES[..3] {
+        for second in VOICES.iter().filter(|voice| !voice.prefill) {
+            for how in breaks() {
+                let legs = vec![
+                    Leg::Breaks(*first, how, 23),
+                    Leg::GoesOn(*second, Seam::NoAnchor),
+                ];
+                let name = format!("begins-{}", cases.len());
+                cases.push(Case::new(name, TOKENS, "code", legs));
+            }
+        }
+    }
+    run(cases).await;
+}
