@@ -42,41 +42,17 @@ impl Numbers {
                 report.row([name, &shown(direct), &shown(proxy), &shown(gateway), &ratio]);
             };
         let chunks = CHUNKS as f64;
-        rows(
-            "requests/s, 16 connections",
-            busy.each_ref(),
-            |it| &it.rate,
-            1.0,
-        );
-        rows(
-            "p50, 16 connections (µs)",
-            busy.each_ref(),
-            |it| &it.p50,
-            1.0,
-        );
-        rows(
-            "p99, 16 connections (µs)",
-            busy.each_ref(),
-            |it| &it.p99,
-            1.0,
-        );
-        rows("CPU per request (µs)", busy.each_ref(), |it| &it.cpu, 1.0);
-        let cpu = [&Samples::default(), &busy[1], unrecorded];
+        let [busy, idle, streams] = [busy, idle, streams].map(|three| three.each_ref());
+        rows("requests/s, 16 connections", busy, |it| &it.rate, 1.0);
+        rows("p50, 16 connections (µs)", busy, |it| &it.p50, 1.0);
+        rows("p99, 16 connections (µs)", busy, |it| &it.p99, 1.0);
+        rows("CPU per request (µs)", busy, |it| &it.cpu, 1.0);
+        let cpu = [&Samples::default(), busy[1], unrecorded];
         rows("the same, without records (µs)", cpu, |it| &it.cpu, 1.0);
-        rows("p50, 1 connection (µs)", idle.each_ref(), |it| &it.p50, 1.0);
-        rows("p99, 1 connection (µs)", idle.each_ref(), |it| &it.p99, 1.0);
-        rows(
-            "chunks/s, 16 streams",
-            streams.each_ref(),
-            |it| &it.rate,
-            chunks,
-        );
-        rows(
-            "CPU per chunk (µs)",
-            streams.each_ref(),
-            |it| &it.cpu,
-            1.0 / chunks,
-        );
+        rows("p50, 1 connection (µs)", idle, |it| &it.p50, 1.0);
+        rows("p99, 1 connection (µs)", idle, |it| &it.p99, 1.0);
+        rows("chunks/s, 16 streams", streams, |it| &it.rate, chunks);
+        rows("CPU per chunk (µs)", streams, |it| &it.cpu, 1.0 / chunks);
         report.line("");
 
         let [_, proxy, gateway] = busy;
@@ -107,8 +83,9 @@ impl Numbers {
         report.line("");
 
         let throughput = ratio(&gateway.rate, &proxy.rate);
-        // What the proxy does, too: it keeps no records.
-        let cpu = ratio(&unrecorded.cpu, &proxy.cpu);
+        let cpu = ratio(&gateway.cpu, &proxy.cpu);
+        // The proxy keeps no records either.
+        let unrecorded = ratio(&unrecorded.cpu, &proxy.cpu);
         let (p50, p99) = (decisions.quantile(0.5), decisions.quantile(0.99));
         report.gates(&[
             Gate {
@@ -118,10 +95,16 @@ impl Numbers {
                 passed: throughput >= 0.6,
             },
             Gate {
-                what: "CPU per request, without records, gateway to proxy",
+                what: "CPU per request, gateway to proxy",
                 bound: "≤ 1.8",
                 measured: format!("{cpu:.2}"),
                 passed: cpu <= 1.8,
+            },
+            Gate {
+                what: "CPU per request, without records, gateway to proxy",
+                bound: "≤ 1.8",
+                measured: format!("{unrecorded:.2}"),
+                passed: unrecorded <= 1.8,
             },
             Gate {
                 what: "CPU per request, failing over to not",
