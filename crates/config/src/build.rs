@@ -82,12 +82,7 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl Error for BuildError {
-    /// What is behind the cause, which is printed.
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.source()
-    }
-}
+impl Error for BuildError {}
 
 impl From<ConfigError> for BuildError {
     fn from(error: ConfigError) -> Self {
