@@ -36,6 +36,7 @@ mod defaults;
 mod document;
 mod error;
 mod facts;
+mod host;
 mod keys;
 mod live;
 mod mid_stream;

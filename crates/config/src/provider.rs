@@ -4,6 +4,7 @@ use backstop::region::Derivation;
 
 use crate::error::{ConfigError, Place, nearest};
 use crate::facts::Known;
+use crate::host;
 use crate::read::Section;
 use crate::schema::{AwsCredentials, BedrockConfig, DeploymentConfig, ProviderConfig};
 use crate::source::Environment;
@@ -156,7 +157,9 @@ pub(crate) fn read(
     let base = base.map(|(base, _)| base);
     // A provider's usual variable is for the provider alone: another host is told what the file says, if anything.
     let usual = |name, domain| {
-        let is_there = base.as_deref().is_none_or(|base| is_within(base, domain));
+        let is_there = base
+            .as_deref()
+            .is_none_or(|base| host::is_within(&host::of(base), domain));
         let key = is_there.then(|| params.environment().variable(name))?;
         key.map(Into::into)
     };
@@ -270,18 +273,9 @@ pub(crate) fn remarks(deployments: &[DeploymentConfig], environment: &Environmen
         .collect()
 }
 
-fn is_within(url: &str, domain: &str) -> bool {
-    let url = url.parse::<http::Uri>().ok();
-    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    let host = host.to_ascii_lowercase();
-    let rest = host.strip_suffix(domain);
-    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
 /// The region that the address of an endpoint of AWS's own names.
 fn region_of(endpoint: &str) -> Option<String> {
-    let endpoint: http::Uri = endpoint.parse().ok()?;
-    let host = endpoint.host()?.to_ascii_lowercase();
+    let host = host::of(endpoint);
     let is_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
     if !is_aws.iter().any(|domain| host.ends_with(domain)) {
         return None;

@@ -37,6 +37,11 @@ fn what_is_derived_of_storage_stands() {
 
 #[test]
 fn who_else_speaks_anthropics_format_is_where_it_says() {
-    let other = "model: anthropic/claude-sonnet-4-6, api_base: 'https://ai.example.com/anthropic'";
-    assert_eq!(refusal(other, "ie"), None);
+    for base in [
+        "https://ai.example.com/anthropic",
+        "https://notanthropic.com",
+    ] {
+        let other = format!("model: anthropic/claude-sonnet-4-6, api_base: '{base}'");
+        assert_eq!(refusal(&other, "ie"), None, "{base}");
+    }
 }

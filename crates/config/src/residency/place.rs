@@ -1,11 +1,11 @@
 //! Where a deployment is: derived from how it is called, and declared in its `model_info`.
 
 use backstop::region::{self, Date, Declaration, Derivation, Evidence, Mark, UnknownRegion};
-use http::Uri;
 
 use super::{regions, unknown};
 use crate::document::{Node, Value};
 use crate::error::{ConfigError, Place};
+use crate::host;
 use crate::read::{Section, text};
 use crate::schema::{Named, ProviderConfig};
 use crate::source::Environment;
@@ -92,8 +92,8 @@ pub(crate) fn declared(
 fn derive(provider: &ProviderConfig, model: &str) -> Result<Derivation, UnknownRegion> {
     Ok(match provider {
         ProviderConfig::OpenAi { base, .. } => {
-            let host = host(base.as_deref(), "api.openai.com");
-            if host.ends_with("api.openai.com") {
+            let host = host::of(base.as_deref().unwrap_or("https://api.openai.com"));
+            if host::is_within(&host, "api.openai.com") {
                 Derivation::openai(&host)
             } else {
                 Derivation::self_hosted(model)
@@ -105,8 +105,8 @@ fn derive(provider: &ProviderConfig, model: &str) -> Result<Derivation, UnknownR
             inference_geo,
             ..
         } => {
-            let host = host(base.as_deref(), "api.anthropic.com");
-            if host.ends_with("anthropic.com") || inference_geo.is_some() {
+            let host = host::of(base.as_deref().unwrap_or("https://api.anthropic.com"));
+            if host::is_within(&host, "anthropic.com") || inference_geo.is_some() {
                 Derivation::anthropic(*inference_geo)
             } else {
                 Derivation::self_hosted(model)
@@ -114,16 +114,6 @@ fn derive(provider: &ProviderConfig, model: &str) -> Result<Derivation, UnknownR
         }
         ProviderConfig::Bedrock(bedrock) => Derivation::bedrock(&bedrock.region, model)?,
     })
-}
-
-/// The host that is called, in small letters.
-fn host(base: Option<&str>, usual: &str) -> String {
-    let Some(base) = base else {
-        return usual.to_owned();
-    };
-    let base: Option<Uri> = base.parse().ok();
-    let host = base.as_ref().and_then(Uri::host).unwrap_or_default();
-    host.to_ascii_lowercase()
 }
 
 /// `members` say what the provider itself says of a profile; what is no profile has none.
