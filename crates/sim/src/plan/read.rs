@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_model_name_carries_several_faults() {
-        let (base, plan) = Plan::of("gpt-4o+429=1.5+slow=20+tokens=3+text=emoji").unwrap();
+        let (base, plan) =
+            Plan::of("gpt-4o+429=1.5+slow=20+tokens=3+text=emoji").expect("known words");
         assert_eq!(base, "gpt-4o");
         assert_eq!(plan.error, Some(Kind::RateLimit(Some(1.5))));
         assert_eq!(plan.slow, Duration::from_millis(20));
