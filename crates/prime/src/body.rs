@@ -4,25 +4,33 @@ use std::task::{Context, Poll, ready};
 
 use backstop_core::{Failure, Frame, Usage};
 use http_body::{Body, SizeHint};
+use pin_project_lite::pin_project;
 
 use crate::held::Held;
 
 /// A body whose beginning has been read: it replays that, and is the inner body from there on.
-pub struct PrimedBody<B: Body> {
+///
+/// It is one pointer, as responses move through every layer above.
+pub struct PrimedBody<B: Body>(Pin<Box<State<B>>>);
+
+pin_project! {
     /// Boxed, because it is polled inside the response future and moves into the response afterwards.
-    inner: Pin<Box<B>>,
-    held: Held<B::Data>,
-    /// The inner body has said that it is over; it may not be polled again.
-    ended: bool,
+    struct State<B: Body> {
+        #[pin]
+        inner: B,
+        held: Held<B::Data>,
+        // The inner body has said that it is over; it may not be polled again.
+        ended: bool,
+    }
 }
 
 impl<B: Body> PrimedBody<B> {
     pub(crate) fn new(inner: B) -> Self {
-        Self {
-            inner: Box::pin(inner),
+        Self(Box::pin(State {
+            inner,
             held: Held::new(),
             ended: false,
-        }
+        }))
     }
 
     /// Reads on until the body has shown what it is.
@@ -34,9 +42,10 @@ impl<B: Body> PrimedBody<B> {
     where
         B::Data: Frame,
     {
-        while !self.ended {
-            let Some(frame) = ready!(self.inner.as_mut().poll_frame(cx)) else {
-                self.ended = true;
+        let mut state = self.0.as_mut().project();
+        while !*state.ended {
+            let Some(frame) = ready!(state.inner.as_mut().poll_frame(cx)) else {
+                *state.ended = true;
                 break;
             };
             let frame = frame?;
@@ -44,9 +53,9 @@ impl<B: Body> PrimedBody<B> {
             let shows = frame
                 .data_ref()
                 .is_none_or(|data| data.is_content() || data.is_terminal());
-            self.held.push(frame);
+            state.held.push(frame);
             // Frames count too, or a body could supply empty ones for ever.
-            if shows || self.held.bytes().max(self.held.len()) > limit {
+            if shows || state.held.bytes().max(state.held.len()) > limit {
                 break;
             }
         }
@@ -58,7 +67,7 @@ impl<B: Body> PrimedBody<B> {
     where
         B::Data: Frame,
     {
-        self.held.data().find_map(Frame::failure)
+        self.0.held.data().find_map(Frame::failure)
     }
 
     /// What the answer took, if all of it is held.
@@ -66,14 +75,11 @@ impl<B: Body> PrimedBody<B> {
     where
         B::Data: Frame,
     {
-        let mut frames = self.held.data();
-        let usage = self.held.data().filter_map(Frame::usage).last();
+        let mut frames = self.0.held.data();
+        let usage = self.0.held.data().filter_map(Frame::usage).last();
         usage.copied().filter(|_| frames.any(Frame::is_terminal))
     }
 }
-
-/// The inner body is pinned in its box, and nothing here pins a frame.
-impl<B: Body> Unpin for PrimedBody<B> {}
 
 impl<B: Body> Body for PrimedBody<B> {
     type Data = B::Data;
@@ -83,25 +89,26 @@ impl<B: Body> Body for PrimedBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if let Some(frame) = self.held.pop() {
+        let state = self.0.as_mut().project();
+        if let Some(frame) = state.held.pop() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        if self.ended {
+        if *state.ended {
             return Poll::Ready(None);
         }
-        self.inner.as_mut().poll_frame(cx)
+        state.inner.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && (self.ended || self.inner.is_end_stream())
+        self.0.held.is_empty() && (self.0.ended || self.0.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.held.bytes() as u64;
-        if self.ended {
+        let held = self.0.held.bytes() as u64;
+        if self.0.ended {
             return SizeHint::with_exact(held);
         }
-        let rest = self.inner.size_hint();
+        let rest = self.0.inner.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(held));
         if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(held)) {
@@ -114,9 +121,9 @@ impl<B: Body> Body for PrimedBody<B> {
 impl<B: Body + fmt::Debug> fmt::Debug for PrimedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrimedBody")
-            .field("inner", &self.inner)
-            .field("held", &self.held.len())
-            .field("ended", &self.ended)
+            .field("inner", &self.0.inner)
+            .field("held", &self.0.held.len())
+            .field("ended", &self.0.ended)
             .finish()
     }
 }
