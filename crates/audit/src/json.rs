@@ -178,7 +178,9 @@ struct Millis(Duration);
 
 impl Serialize for Millis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_micros() as f64 / 1000.0)
+        // By way of 64 bits, which the processor converts by itself.
+        let micros = u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX);
+        serializer.serialize_f64(micros as f64 / 1000.0)
     }
 }
 

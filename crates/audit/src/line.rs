@@ -1,21 +1,36 @@
 //! A record as a line of JSON, without what `serde_json` does for values that it knows nothing of: it looks at each
 //! byte of each name for something to escape, which was most of what a record costs.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::io::Write;
 
 use serde::ser::{Error as _, Impossible, Serialize, SerializeSeq, SerializeStruct, Serializer};
 use serde_json::Error;
 
-/// A value as a line of its own. Structs are written, not maps: their names are ours, and plain.
-pub(crate) fn line(value: &impl Serialize) -> Vec<u8> {
-    // Longer than most records.
-    let mut line = Vec::with_capacity(2048);
+/// More than most records need. A line that needed more does not keep its memory.
+const USUAL: usize = 4096;
+
+thread_local! {
+    /// The memory of this thread's last line: it is in the cache, and what comes from the allocator is not.
+    static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Hands a value to `write` as a line of its own. Structs are written, not maps: their names are ours, and plain.
+pub(crate) fn with_line<T>(value: &impl Serialize, write: impl FnOnce(&[u8]) -> T) -> T {
+    // A thread that ends has none any more.
+    let mut line = LAST.try_with(Cell::take).unwrap_or_default();
+    line.clear();
+    line.reserve(USUAL);
     value
         .serialize(Json(&mut line))
         .expect("memory takes every byte, and records have no keys but their names");
     line.push(b'\n');
-    line
+    let written = write(&line);
+    if line.capacity() <= USUAL {
+        let _ = LAST.try_with(|last| last.set(line));
+    }
+    written
 }
 
 /// Writes one value behind what is there.
@@ -295,7 +310,19 @@ mod tests {
             };
             let mut expected = serde_json::to_vec(&sample).expect("serialisable");
             expected.push(b'\n');
-            assert_eq!(line(&sample), expected, "{text:?}");
+            with_line(&sample, |line| assert_eq!(line, expected, "{text:?}"));
         }
+    }
+
+    #[test]
+    fn a_line_within_a_line_and_a_long_one_are_whole() {
+        let long = "x".repeat(2 * USUAL);
+        let (outer, inner) = with_line(&"outer", |outer| {
+            let inner = with_line(&long, <[u8]>::to_vec);
+            (outer.to_vec(), inner)
+        });
+        assert_eq!(outer, b"\"outer\"\n");
+        assert_eq!(inner, format!("\"{long}\"\n").into_bytes());
+        with_line(&"next", |next| assert_eq!(next, b"\"next\"\n"));
     }
 }

@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, oneshot, watch};
 use tokio::time::timeout;
 
 pub use self::error::{Unfinished, Unwritable};
-use self::queue::{Hold, Queue};
+use self::queue::Queue;
 pub use self::settings::{JsonLinesBuilder, Mode, OnFailure};
-use crate::line::line;
+use crate::line::with_line;
 use crate::{AuditUnavailable, Record, Reserve, Sink, Slot};
 
 /// How long the writer may take for what is left to it, at the end.
@@ -131,10 +131,20 @@ impl JsonLines {
         }
     }
 
-    fn slot(&self, permit: Option<OwnedSemaphorePermit>) -> JsonLinesSlot {
+    /// Leave to do without a slot.
+    fn no_slot(self) -> JsonLinesSlot {
+        JsonLinesSlot {
+            sink: self,
+            has_slot: false,
+        }
+    }
+
+    /// The place that `permit` stands for. It is given back by number, as the writer gives back many at once.
+    fn slot(&self, permit: SemaphorePermit<'_>) -> JsonLinesSlot {
+        permit.forget();
         JsonLinesSlot {
             sink: self.clone(),
-            permit,
+            has_slot: true,
         }
     }
 
@@ -142,14 +152,14 @@ impl JsonLines {
     fn unrecorded(&self) -> Result<JsonLinesSlot, AuditUnavailable> {
         match self.0.on_failure {
             OnFailure::Reject => Err(AuditUnavailable::new()),
-            OnFailure::Degrade => Ok(self.slot(None)),
+            OnFailure::Degrade => Ok(self.clone().no_slot()),
         }
     }
 
     async fn wait_for_slot(self) -> Result<JsonLinesSlot, AuditUnavailable> {
         let shared = &*self.0;
         let mut healthy = shared.healthy.clone();
-        let mut permit = pin!(Arc::clone(&shared.slots).acquire_owned());
+        let mut permit = pin!(shared.slots.acquire());
         let mut failed = pin!(async {
             let _ = healthy.wait_for(|healthy| !healthy).await;
         });
@@ -164,7 +174,7 @@ impl JsonLines {
             Poll::Pending
         });
         match timeout(shared.patience, permit).await {
-            Ok(Some(permit)) => Ok(self.slot(Some(permit))),
+            Ok(Some(permit)) => Ok(self.slot(permit)),
             Ok(None) | Err(_) => self.unrecorded(),
         }
     }
@@ -181,8 +191,8 @@ impl Sink for JsonLines {
         if self.0.on_failure == OnFailure::Reject && !self.healthy() {
             return Reserve::ready(Err(AuditUnavailable::new()));
         }
-        match Arc::clone(&self.0.slots).try_acquire_owned() {
-            Ok(permit) => Reserve::ready(Ok(self.slot(Some(permit)))),
+        match self.0.slots.try_acquire() {
+            Ok(permit) => Reserve::ready(Ok(self.slot(permit))),
             Err(TryAcquireError::Closed) => Reserve::ready(self.unrecorded()),
             Err(TryAcquireError::NoPermits) => Reserve::waiting(self.clone().wait_for_slot()),
         }
@@ -212,26 +222,35 @@ impl Drop for Shared {
 #[derive(Debug)]
 pub struct JsonLinesSlot {
     sink: JsonLines,
-    permit: Option<OwnedSemaphorePermit>,
+    has_slot: bool,
+}
+
+impl Drop for JsonLinesSlot {
+    fn drop(&mut self) {
+        if self.has_slot {
+            self.sink.0.slots.add_permits(1);
+        }
+    }
 }
 
 impl Slot for JsonLinesSlot {
     type Written = Written;
 
-    fn write(self, record: Record) -> Written {
-        let Self { sink, permit } = self;
-        let Some(permit) = permit else {
-            sink.0.queue.lose(1);
+    fn write(mut self, record: Record) -> Written {
+        let shared = &*self.sink.0;
+        if !self.has_slot {
+            shared.queue.lose(1);
             return Written(None);
-        };
-        let (ack, written) = match sink.0.mode {
+        }
+        let (ack, written) = match shared.mode {
             Mode::Sync => {
                 let (ack, written) = oneshot::channel();
                 (Some(ack), Some(written))
             }
             Mode::Group | Mode::Async => (None, None),
         };
-        sink.0.queue.push(&line(&record), Hold::new(permit, ack));
+        let is_taken = with_line(&record, |line| shared.queue.push(line, ack));
+        self.has_slot = !is_taken;
         Written(written)
     }
 }

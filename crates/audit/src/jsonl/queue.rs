@@ -3,48 +3,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 /// As many records are written without waiting for more.
-const FULL: usize = 256;
-
-/// What a record holds until it is durable. Letting go of it gives its slot back, and wakes whoever waits for it.
-pub(super) struct Hold {
-    _slot: OwnedSemaphorePermit,
-    _ack: Option<oneshot::Sender<()>>,
-}
-
-impl Hold {
-    pub(super) fn new(slot: OwnedSemaphorePermit, ack: Option<oneshot::Sender<()>>) -> Self {
-        Self {
-            _slot: slot,
-            _ack: ack,
-        }
-    }
-}
+const FULL: usize = 1024;
 
 /// Records on their way, as they are written.
 ///
 /// They become lines where they were made. As values they would be read, and freed, by a thread that has nothing of
 /// them in its cache.
+///
+/// Each has its slot until the batch is dealt with; whoever deals with it gives all of them back at once.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) lines: Vec<u8>,
-    holds: Vec<Hold>,
+    records: usize,
+    /// Who waits until their record is durable. Letting go of these wakes them.
+    acks: Vec<oneshot::Sender<()>>,
 }
 
 impl Batch {
-    pub(super) fn len(&self) -> usize {
-        self.holds.len()
+    pub(super) const fn len(&self) -> usize {
+        self.records
     }
 
-    fn is_empty(&self) -> bool {
-        self.holds.is_empty()
+    const fn is_empty(&self) -> bool {
+        self.records == 0
     }
 
     pub(super) fn clear(&mut self) {
         self.lines.clear();
-        self.holds.clear();
+        self.records = 0;
+        self.acks.clear();
     }
 }
 
@@ -66,20 +56,23 @@ struct State {
 }
 
 impl Queue {
-    /// Leaves a record for the writer; after the end it is lost.
-    pub(super) fn push(&self, line: &[u8], hold: Hold) {
+    /// Leaves a record, and its slot, for the writer; false if it is lost, as nobody takes it any more.
+    pub(super) fn push(&self, line: &[u8], ack: Option<oneshot::Sender<()>>) -> bool {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return self.lose(1);
+            self.lose(1);
+            return false;
         }
         state.batch.lines.extend_from_slice(line);
-        state.batch.holds.push(hold);
+        state.batch.records += 1;
+        state.batch.acks.extend(ack);
         let waiting = state.batch.len();
         drop(state);
         if waiting == 1 || waiting == FULL {
             self.wake.notify_one();
         }
+        true
     }
 
     /// Waits for records, then for `window` or until there are many, and moves all of them to the empty `batch`.
@@ -123,13 +116,14 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Nobody takes anything any more: what is left is lost.
-    pub(super) fn abandon(&self) {
+    /// Nobody takes anything any more: what is left is lost, and its slots are to be given back.
+    pub(super) fn abandon(&self) -> usize {
         let mut state = self.state();
         state.closed = true;
         let left = std::mem::take(&mut state.batch);
         drop(state);
         self.lose(left.len());
+        left.len()
     }
 
     pub(super) fn is_closed(&self) -> bool {

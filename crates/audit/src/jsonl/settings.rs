@@ -17,7 +17,7 @@ use super::{JsonLines, Shared, Unwritable};
 pub enum Mode {
     /// Before its answer ends: the last frame of each response waits until its record is on the disk.
     Sync,
-    /// Within about 10 ms and one write to the disk, shared with all records of that time. Nothing waits for it.
+    /// Within about 25 ms and one write to the disk, shared with all records of that time. Nothing waits for it.
     #[default]
     Group,
     /// Within about a second. Nothing waits for it.

@@ -214,7 +214,7 @@ async fn the_names_of_the_json_are_a_contract() {
     let written = serde_json::to_string_pretty(&record).expect("serialisable");
     assert_eq!(written, include_str!("golden.json").trim_end());
     let line = serde_json::to_string(&record).expect("serialisable") + "\n";
-    assert_eq!(crate::line::line(&record), line.into_bytes());
+    crate::line::with_line(&record, |written| assert_eq!(written, line.as_bytes()));
 }
 
 #[tokio::test(start_paused = true)]
