@@ -14,14 +14,13 @@ const LOCALHOST: &str = "localhost";
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(LIMIT + 4));
-    for piece in text.split_inclusive(|c: char| {
-        c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | ')' | ',' | ';' | '<' | '>')
-    }) {
+    for piece in text.split_inclusive(ends_word) {
         if out.len() + piece.len() > LIMIT {
             let _ = write!(out, "…");
             break;
         }
-        let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let word =
+            piece.trim_end_matches(|c: char| !c.is_ascii_lowercase() && !c.is_alphanumeric());
         if is_private(word) {
             out.push_str("[hidden]");
             out.push_str(&piece[word.len()..]);
@@ -32,9 +31,19 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+fn ends_word(c: char) -> bool {
+    // Letters first: nearly all are.
+    !c.is_ascii_lowercase()
+        && (c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | ')' | ',' | ';' | '<' | '>'))
+}
+
 fn is_private(word: &str) -> bool {
-    // Most words.
-    if word != LOCALHOST && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+    // Most words, at the beginning of a sentence, too.
+    if let [first, rest @ ..] = word.as_bytes()
+        && first.is_ascii_alphabetic()
+        && rest.iter().all(u8::is_ascii_lowercase)
+        && word != LOCALHOST
+    {
         return false;
     }
     const PREFIXES: [&str; 12] = [
