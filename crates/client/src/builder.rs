@@ -5,6 +5,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::gathered::Connector;
 use crate::{Client, NoRoots};
 
 /// How long a connection may take to stand, TLS excluded.
@@ -81,7 +82,7 @@ impl Builder {
         )
     }
 
-    fn over(self, connector: HttpsConnector<HttpConnector>) -> Client {
+    fn over(self, connector: HttpsConnector<Connector>) -> Client {
         let (stream, connection) = self.windows();
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -107,12 +108,12 @@ fn rustls_provider() -> rustls::crypto::CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-fn connector() -> HttpConnector {
+fn connector() -> Connector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    http
+    Connector(http)
 }
 
 #[cfg(test)]

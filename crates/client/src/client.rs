@@ -8,13 +8,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
 use crate::future::ResponseFuture;
+use crate::gathered::Connector;
 use crate::{Builder, Error, NoRoots};
 
-pub(crate) type Inner = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type Inner = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
 
 /// A pooled HTTP client. Clones share the pool.
 #[derive(Clone)]

@@ -30,7 +30,9 @@ mod builder;
 mod client;
 mod error;
 pub mod future;
+mod gathered;
 
 pub use self::builder::Builder;
 pub use self::client::Client;
 pub use self::error::{Error, NoRoots};
+pub use self::gathered::Gathered;

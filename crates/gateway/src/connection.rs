@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstop_client::Gathered;
 use backstop_config::General;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -92,7 +93,7 @@ impl Server {
         let Ok(Ok(Some(version))) = version else {
             return;
         };
-        let io = TokioIo::new(stream);
+        let io = Gathered::new(TokioIo::new(stream));
         let gateway = self.gateway;
         let service = service_fn(move |request| {
             let gateway = Arc::clone(&gateway);
