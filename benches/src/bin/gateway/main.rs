@@ -1,8 +1,11 @@
 //! The gateway, a bare hyper proxy and the simulator itself under the same load, in turns.
 //!
+//! Each server has one half of the cores while it is measured, and the load the other; once more, all share all of them.
+//!
 //! `bench-gateway BACKSTOP PROXY ROUNDS` with the paths of both programs; `cargo xtask bench gateway` builds them
 //! and runs it. Tables go to stdout, progress to stderr; the exit code is 1 if a gate fails.
 
+mod cores;
 mod load;
 mod process;
 mod records;
@@ -15,6 +18,7 @@ use std::process::ExitCode;
 use backstop_benches::report::Report;
 use bytes::Bytes;
 
+use crate::cores::{Cores, Place};
 use crate::load::Load;
 use crate::process::Server;
 use crate::records::Decisions;
@@ -27,6 +31,9 @@ const CHUNKS: usize = 200;
 
 const GATEWAY_PATH: &str = "/v1/chat/completions";
 const DIRECT_PATH: &str = "/openai/v1/chat/completions";
+
+/// The servers that have cores of their own.
+const APART: &str = "apart";
 
 /// The models of the gateway's configuration that the load asks for.
 const SMART: &str = "smart";
@@ -61,39 +68,58 @@ async fn main() -> ExitCode {
 
 /// The servers of one benchmark.
 struct Servers {
+    apart: Trio,
+    /// A gateway that keeps no records, as the proxy keeps none.
+    unrecorded: Server,
+    /// The same again, which share the cores with the load.
+    together: Trio,
+    cores: Cores,
+    directory: tempfile::TempDir,
+}
+
+/// A provider, and what stands before it.
+struct Trio {
     sim: Server,
     proxy: Server,
     gateway: Server,
-    /// A gateway that keeps no records, as the proxy keeps none.
-    unrecorded: Server,
-    directory: tempfile::TempDir,
 }
 
 impl Servers {
     async fn start(backstop: &Path, proxy: &Path) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let sim = Server::start(backstop, &["sim"]).await?;
-        let upstream = format!("http://{}/openai", sim.address());
-        let proxy = Server::start(proxy, &[&upstream]).await?;
-        let gateway = async |name: &str, audit: &str| {
-            let config = directory.path().join(name);
+        let cores = Cores::split()?;
+        let server = async |place, program: &Path, arguments: &[&str]| {
+            cores.enter(place)?;
+            Server::start(program, arguments).await
+        };
+        let gateway = async |place, name: &str, sim: &Server, audit: &str| {
+            let config = directory.path().join(name).with_extension("yaml");
             std::fs::write(&config, configuration(sim.address(), audit))?;
             let config = config
                 .to_str()
                 .ok_or("a temporary directory without a name")?;
             let serve = ["serve", "--config", config, "--listen", "127.0.0.1:0"];
-            Server::start(backstop, &serve).await
+            server(place, backstop, &serve).await
         };
-        let audit = format!("{{dir: {}}}", Self::audit_in(directory.path()).display());
-        let (recorded, unrecorded) = (
-            gateway("backstop.yaml", &audit).await?,
-            gateway("unrecorded.yaml", "off").await?,
-        );
+        let trio = async |name: &str, measured, load| {
+            let sim = server(load, backstop, &["sim"]).await?;
+            let upstream = format!("http://{}/openai", sim.address());
+            let records = Self::audit_in(directory.path()).join(name);
+            let audit = format!("{{dir: {}}}", records.display());
+            Result::Ok(Trio {
+                proxy: server(measured, proxy, &[&upstream]).await?,
+                gateway: gateway(measured, name, &sim, &audit).await?,
+                sim,
+            })
+        };
+        let apart = trio(APART, Place::Measured, Place::Load).await?;
+        let unrecorded = gateway(Place::Measured, "unrecorded", &apart.sim, "off").await?;
+        let together = trio("together", Place::Anywhere, Place::Anywhere).await?;
         Ok(Self {
-            sim,
-            proxy,
-            gateway: recorded,
+            apart,
             unrecorded,
+            together,
+            cores,
             directory,
         })
     }
@@ -157,13 +183,16 @@ struct Samples {
 /// One target under one kind of load, again and again.
 struct Trial<'a> {
     load: Load,
+    /// Where the load runs.
+    place: Place,
     /// Whose processor time counts.
     server: Option<&'a Server>,
     samples: Samples,
 }
 
 impl<'a> Trial<'a> {
-    async fn round(&mut self) -> Result<()> {
+    async fn round(&mut self, cores: &Cores) -> Result<()> {
+        cores.enter(self.place)?;
         let before = self.server.and_then(Server::cpu);
         let run = self.load.run().await?;
         let after = self.server.and_then(Server::cpu);
@@ -184,21 +213,25 @@ impl<'a> Trial<'a> {
 
 async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     let servers = Servers::start(backstop, proxy).await?;
+    let (apart, together) = (&servers.apart, &servers.together);
     let trial = |server: Option<&'static str>, model: &str, connections, requests| {
         let (server, path) = match server {
             None => (None, DIRECT_PATH),
-            Some("proxy") => (Some(&servers.proxy), GATEWAY_PATH),
+            Some("proxy") => (Some(&apart.proxy), GATEWAY_PATH),
             Some("unrecorded") => (Some(&servers.unrecorded), GATEWAY_PATH),
-            Some(_) => (Some(&servers.gateway), GATEWAY_PATH),
+            Some("proxy, together") => (Some(&together.proxy), GATEWAY_PATH),
+            Some("gateway, together") => (Some(&together.gateway), GATEWAY_PATH),
+            Some(_) => (Some(&apart.gateway), GATEWAY_PATH),
         };
         Trial {
             load: Load {
-                address: server.unwrap_or(&servers.sim).address().to_owned(),
+                address: server.unwrap_or(&apart.sim).address().to_owned(),
                 path,
                 body: body(model),
                 connections,
                 requests,
             },
+            place: Place::Load,
             server,
             samples: Samples::default(),
         }
@@ -213,6 +246,13 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     let upstream = format!("gpt-4o+tokens={CHUNKS}");
     let mut busy = three("gpt-4o", SMART, CONNECTIONS, 20_000);
     let mut unrecorded = trial(Some("unrecorded"), SMART, CONNECTIONS, 20_000);
+    let mut together =
+        [("proxy, together", "gpt-4o"), ("gateway, together", SMART)].map(|(server, model)| {
+            Trial {
+                place: Place::Anywhere,
+                ..trial(Some(server), model, CONNECTIONS, 20_000)
+            }
+        });
     let mut failing =
         [FAILING, TRANSLATED].map(|model| trial(Some("gateway"), model, CONNECTIONS, 12_000));
     let mut idle = three("gpt-4o", SMART, 1, 2000);
@@ -225,12 +265,13 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
         let trials = busy
             .iter_mut()
             .chain([&mut unrecorded])
+            .chain(&mut together)
             .chain(&mut failing)
             .chain(&mut idle)
             .chain(&mut streams)
             .chain([&mut breaking]);
         for trial in trials {
-            trial.round().await?;
+            trial.round(&servers.cores).await?;
             if round == 0 {
                 trial.samples = Samples::default();
             }
@@ -240,16 +281,18 @@ async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     let [busy, idle, streams] = [busy, idle, streams].map(|three| three.map(|trial| trial.samples));
     let failing = failing.map(|trial| trial.samples);
     let unrecorded = unrecorded.samples;
+    let together = together.map(|trial| trial.samples);
     let Servers {
-        gateway, directory, ..
+        apart, directory, ..
     } = servers;
-    gateway.stop().await?;
-    let records = Servers::audit_in(directory.path());
+    apart.gateway.stop().await?;
+    let records = Servers::audit_in(directory.path()).join(APART);
     let decisions = Decisions::read(&records, FAILING)?;
     let resumes = Decisions::read(&records, BREAKING)?;
     let numbers = Numbers {
         busy,
         unrecorded,
+        together,
         idle,
         streams,
         failing,
