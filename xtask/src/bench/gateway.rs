@@ -6,7 +6,7 @@ use crate::{Result, process};
 use std::process::Command;
 
 /// The medians of so many rounds count.
-const ROUNDS: &str = "7";
+const ROUNDS: &str = "50";
 
 pub(super) fn run(workspace: &Workspace) -> Result<Tables> {
     let packages = ["-p", "backstop-gateway", "-p", "backstop-benches", "--bins"];

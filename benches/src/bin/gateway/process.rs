@@ -45,16 +45,17 @@ impl Server {
         &self.address
     }
 
-    /// The processor time that it has used so far, in user mode and in the kernel; `None` where the system does not
-    /// tell.
+    /// The processor time that its threads have used so far, in user mode and in the kernel; `None` where the system
+    /// does not tell.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         let id = self.child.id()?;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // Behind the name, which is in parentheses and may have blanks in it.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-        let mut ticks = || fields.next()?.parse::<u64>().ok();
-        // Linux counts in hundredths of a second here, whatever the kernel's own clock is.
-        Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
+        // In nanoseconds: `stat` counts in hundredths of a second, and a round has only a few of those.
+        let threads = std::fs::read_dir(format!("/proc/{id}/task")).ok()?;
+        let nanoseconds = threads.map(|thread| {
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            stat.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        });
+        nanoseconds.sum::<Option<u64>>().map(Duration::from_nanos)
     }
 
     /// Ends it as an operator would, so that it flushes what it holds.
