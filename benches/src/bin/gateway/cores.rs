@@ -2,7 +2,7 @@
 //!
 //! On the same cores, what a request costs depends on who was there a moment ago: the load's threads push the server's
 //! code and data out of the caches, and a gateway has more to lose than a proxy. Between rounds on a quiet machine the
-//! processor time of a request differs by a quarter then; on cores of its own, by a few hundredths.
+//! processor time of a request differs by a quarter then, and on cores of its own by far less.
 
 use crate::Result;
 

@@ -132,9 +132,9 @@ impl JsonLines {
     }
 
     /// Leave to do without a slot.
-    fn no_slot(self) -> JsonLinesSlot {
+    fn no_slot(&self) -> JsonLinesSlot {
         JsonLinesSlot {
-            sink: self,
+            sink: self.clone(),
             has_slot: false,
         }
     }
@@ -152,7 +152,7 @@ impl JsonLines {
     fn unrecorded(&self) -> Result<JsonLinesSlot, AuditUnavailable> {
         match self.0.on_failure {
             OnFailure::Reject => Err(AuditUnavailable::new()),
-            OnFailure::Degrade => Ok(self.clone().no_slot()),
+            OnFailure::Degrade => Ok(self.no_slot()),
         }
     }
 
@@ -222,6 +222,7 @@ impl Drop for Shared {
 #[derive(Debug)]
 pub struct JsonLinesSlot {
     sink: JsonLines,
+    /// Until the writer has it.
     has_slot: bool,
 }
 
