@@ -19,8 +19,7 @@ pub fn clean(text: &str) -> String {
             let _ = write!(out, "…");
             break;
         }
-        let word =
-            piece.trim_end_matches(|c: char| !c.is_ascii_lowercase() && !c.is_alphanumeric());
+        let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
         if is_private(word) {
             out.push_str("[hidden]");
             out.push_str(&piece[word.len()..]);
