@@ -5,7 +5,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::gathered::Connector;
+use crate::gathered::{Connector, Gathered};
 use crate::{Client, NoRoots};
 
 /// How long a connection may take to stand, TLS excluded.
@@ -113,7 +113,7 @@ fn connector() -> Connector {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    Connector(http)
+    Connector::new(http, Gathered::new)
 }
 
 #[cfg(test)]

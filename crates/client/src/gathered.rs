@@ -1,6 +1,5 @@
 //! Connections that take a small message in one piece.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +8,7 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use smallvec::SmallVec;
+use tower::util::MapResponse;
 use tower_service::Service;
 
 /// The most that is copied. Most heads with their bodies, and most events of a stream, are smaller.
@@ -110,26 +110,10 @@ impl<T: Connection> Connection for Gathered<T> {
     }
 }
 
+type Plain = <HttpConnector as Service<Uri>>::Response;
+
 /// Makes [`Gathered`] connections.
-#[derive(Clone, Debug)]
-pub(crate) struct Connector(pub(crate) HttpConnector);
-
-type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<Gathered<T>, E>> + Send>>;
-
-impl Service<Uri> for Connector {
-    type Response = Gathered<<HttpConnector as Service<Uri>>::Response>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = Connecting<<HttpConnector as Service<Uri>>::Response, Self::Error>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
-        Box::pin(async { connecting.await.map(Gathered) })
-    }
-}
+pub(crate) type Connector = MapResponse<HttpConnector, fn(Plain) -> Gathered<Plain>>;
 
 #[cfg(test)]
 mod tests {
