@@ -191,6 +191,34 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
+    fn new(server: &'a Server, model: &str, connections: usize, requests: usize) -> Self {
+        Self {
+            load: Load {
+                address: server.address().to_owned(),
+                path: GATEWAY_PATH,
+                body: body(model),
+                connections,
+                requests,
+            },
+            place: Place::Load,
+            server: Some(server),
+            samples: Samples::default(),
+        }
+    }
+
+    /// What there is before anything stands in between. The simulator's processor time is nobody's.
+    fn of_the_simulator(mut self) -> Self {
+        self.load.path = DIRECT_PATH;
+        self.server = None;
+        self
+    }
+
+    /// On all cores, as the server.
+    fn anywhere(mut self) -> Self {
+        self.place = Place::Anywhere;
+        self
+    }
+
     async fn round(&mut self, cores: &Cores) -> Result<()> {
         cores.enter(self.place)?;
         let before = self.server.and_then(Server::cpu);
@@ -213,51 +241,32 @@ impl<'a> Trial<'a> {
 
 async fn bench(backstop: &Path, proxy: &Path, rounds: usize) -> Result<Report> {
     let servers = Servers::start(backstop, proxy).await?;
-    let (apart, together) = (&servers.apart, &servers.together);
-    let trial = |server: Option<&'static str>, model: &str, connections, requests| {
-        let (server, path) = match server {
-            None => (None, DIRECT_PATH),
-            Some("proxy") => (Some(&apart.proxy), GATEWAY_PATH),
-            Some("unrecorded") => (Some(&servers.unrecorded), GATEWAY_PATH),
-            Some("proxy, together") => (Some(&together.proxy), GATEWAY_PATH),
-            Some("gateway, together") => (Some(&together.gateway), GATEWAY_PATH),
-            Some(_) => (Some(&apart.gateway), GATEWAY_PATH),
-        };
-        Trial {
-            load: Load {
-                address: server.unwrap_or(&apart.sim).address().to_owned(),
-                path,
-                body: body(model),
-                connections,
-                requests,
-            },
-            place: Place::Load,
-            server,
-            samples: Samples::default(),
-        }
-    };
+    let Trio {
+        sim,
+        proxy,
+        gateway,
+    } = &servers.apart;
     let three = |upstream: &str, model: &str, connections, requests| {
+        let direct = Trial::new(sim, upstream, connections, requests);
         [
-            trial(None, upstream, connections, requests),
-            trial(Some("proxy"), upstream, connections, requests),
-            trial(Some("gateway"), model, connections, requests),
+            direct.of_the_simulator(),
+            Trial::new(proxy, upstream, connections, requests),
+            Trial::new(gateway, model, connections, requests),
         ]
     };
     let upstream = format!("gpt-4o+tokens={CHUNKS}");
     let mut busy = three("gpt-4o", SMART, CONNECTIONS, 2500);
-    let mut unrecorded = trial(Some("unrecorded"), SMART, CONNECTIONS, 2500);
-    let mut together =
-        [("proxy, together", "gpt-4o"), ("gateway, together", SMART)].map(|(server, model)| {
-            Trial {
-                place: Place::Anywhere,
-                ..trial(Some(server), model, CONNECTIONS, 2500)
-            }
-        });
+    let mut unrecorded = Trial::new(&servers.unrecorded, SMART, CONNECTIONS, 2500);
+    let mut together = [
+        Trial::new(&servers.together.proxy, "gpt-4o", CONNECTIONS, 2500),
+        Trial::new(&servers.together.gateway, SMART, CONNECTIONS, 2500),
+    ]
+    .map(Trial::anywhere);
     let mut failing =
-        [FAILING, TRANSLATED].map(|model| trial(Some("gateway"), model, CONNECTIONS, 1500));
+        [FAILING, TRANSLATED].map(|model| Trial::new(gateway, model, CONNECTIONS, 1500));
     let mut idle = three("gpt-4o", SMART, 1, 400);
     let mut streams = three(&upstream, STREAM, CONNECTIONS, 160);
-    let mut breaking = trial(Some("gateway"), BREAKING, CONNECTIONS, 160);
+    let mut breaking = Trial::new(gateway, BREAKING, CONNECTIONS, 160);
 
     // Many short rounds: what disturbs a machine for longer disturbs all targets of a round. The first one fills pools
     // and caches, and does not count.
